@@ -1,0 +1,26 @@
+//! `referrald` carries child-protection referrals between Primero v2 (CPIMS+) and proGres v4 (UNHCR, behind DTP).
+//!
+//! Four flows pass through it:
+//!
+//! 1. DTP posts an **intervention** → a case and a service in Primero → **feedback** to DTP.
+//! 2. A case worker decides in Primero → the **decision** is reported to DTP.
+//! 3. A case worker refers in Primero → the **referral** is sent to DTP.
+//! 4. DTP posts a **decision** → it is recorded on the referral in Primero.
+//!
+//! What comes in is put on disk before it is answered ([`inbox`], [`spool`]); what we owe is attempted by the
+//! [`courier`]; what changes in Primero is noticed by the [`schedule`].
+//! The wire words of each side stay in its own room ([`primero`], [`dtp`]); what translates between them is data ([`mapping`]).
+//! The pure rooms ([`referral`], [`consent`], [`mapping`], [`activity`]) know no network, no disk and no clock.
+
+pub mod activity;
+pub mod clock;
+pub mod config;
+pub mod consent;
+pub mod credentials;
+pub mod dtp;
+pub mod mapping;
+pub mod personal;
+pub mod primero;
+pub mod reason;
+pub mod referral;
+pub mod schedule;
