@@ -13,14 +13,17 @@
 //! The pure rooms ([`referral`], [`consent`], [`mapping`], [`activity`]) know no network, no disk and no clock.
 
 pub mod activity;
+pub mod agenda;
 pub mod clock;
 pub mod config;
 pub mod consent;
 pub mod credentials;
 pub mod dtp;
+pub mod health;
 pub mod mapping;
 pub mod personal;
 pub mod primero;
 pub mod reason;
 pub mod referral;
 pub mod schedule;
+pub mod spool;

@@ -1,0 +1,545 @@
+//! The state: one SQLite file, one writer thread, group commit. The only room that knows SQL.
+//!
+//! What a transaction wants the world to hear (activity lines, work for the agenda) is told after its commit and never before.
+//! It knows what is owed and what was done; it does not know how a delivery is attempted.
+
+pub mod accept;
+pub mod delivery;
+pub mod known;
+pub mod list;
+pub mod looks;
+pub mod seal;
+pub mod settle;
+pub mod story;
+pub mod upkeep;
+
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
+    time::Duration,
+};
+
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use self::{
+    delivery::Delivery,
+    seal::{Digest, Identity, Kind, Sealed, Sealer},
+};
+use crate::{
+    activity::Activity,
+    agenda::{Agenda, Task},
+    clock::Clock,
+    referral::{DeliveryId, InterventionNumber},
+};
+
+/// How many jobs one commit may carry.
+const GROUP: usize = 64;
+/// The longest that anything waits: a `Retry-After` or a probe. What is stored further ahead is cut to that.
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+/// The version of the schema.
+const SCHEMA: i64 = 1;
+
+/// Why the state could not do what was asked. Texts carry no value of a record.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// SQLite's own words.
+    #[error("the state could not be read or written: {}", .0.sqlite_error_code().map_or_else(|| "unexpected content".to_owned(), |code| format!("{code:?}")))]
+    Database(#[from] rusqlite::Error),
+    /// A parcel.
+    #[error(transparent)]
+    Parcel(#[from] seal::OpenError),
+    /// The writer has ended.
+    #[error("the state is closed")]
+    Closed,
+    /// `state.max_size` is reached.
+    #[error("the state has reached state.max_size")]
+    Full,
+}
+
+/// Why the state could not be opened: what is wrong, and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The directory cannot be used.
+    #[error("{}: {source} (hint: the directory must exist or be creatable, and belong to the user that runs referrald)", path.display())]
+    Directory {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Somebody else has it.
+    #[error("{}: another referrald is using this state (hint: one process per state.directory; stop the other one first)", .0.display())]
+    Locked(PathBuf),
+    /// SQLite cannot use the file.
+    #[error("{}: {source}", path.display())]
+    Database {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: Error,
+    },
+    /// A newer referrald wrote it.
+    #[error("{}: this state was written by a newer referrald (schema {found}; this one knows {SCHEMA})", path.display())]
+    Newer {
+        /// Where.
+        path: PathBuf,
+        /// The schema found.
+        found: i64,
+    },
+    /// The identity key cannot be opened.
+    #[error(
+        "the state key `{0}` that this state needs is not among state.key_files (hint: add the old key file after the new one; it may go when nothing waits that it sealed)"
+    )]
+    KeyMissing(String),
+    /// The identity key is damaged.
+    #[error("the identity key in the state cannot be opened: it was damaged, or a key file has changed under its name")]
+    Damaged,
+}
+
+/// What every transaction needs.
+#[derive(Debug)]
+pub struct Shared {
+    /// Keyed hashes and made ids.
+    pub identity: Identity,
+    sealer: Sealer,
+    clock: Clock,
+    agenda: Mutex<Agenda>,
+    /// Rung after a commit that changed the agenda.
+    pub bell: Notify,
+    path: PathBuf,
+    max_size: u64,
+    /// Content was erased that no checkpoint has overwritten yet.
+    erased: AtomicBool,
+}
+
+impl Shared {
+    pub(crate) fn number_digest(&self, number: &InterventionNumber) -> Digest {
+        self.identity.digest("number", number.as_str().as_bytes())
+    }
+
+    /// The agenda. A panic elsewhere does not take it away: it holds numbers only, and each change is whole.
+    pub fn agenda(&self) -> MutexGuard<'_, Agenda> {
+        self.agenda.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The state of one programme. Clones share it; the file is closed and unlocked when the last one goes.
+#[derive(Clone)]
+pub struct Spool {
+    jobs: mpsc::Sender<Job>,
+    shared: Arc<Shared>,
+    readers: Arc<Mutex<Vec<Connection>>>,
+    writer: Arc<Writer>,
+}
+
+impl std::fmt::Debug for Spool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Spool(…)")
+    }
+}
+
+/// Joins the writer thread when the last clone goes.
+struct Writer {
+    thread: Mutex<Option<std::thread::JoinHandle<()>>>,
+}
+
+type Work = Box<dyn FnOnce(&mut Tx<'_>) -> Result<Answer, Error> + Send>;
+type Answer = Box<dyn FnOnce() + Send>;
+
+struct Job {
+    work: Work,
+    failed: Box<dyn FnOnce(Error) + Send>,
+}
+
+/// Hears every activity line after its commit.
+pub type Listener = Box<dyn Fn(&[(DateTime<Utc>, Activity)]) + Send>;
+
+impl Spool {
+    /// Opens the state in `directory`, or makes a new one; takes the lock; loads what is unsettled onto the agenda.
+    pub fn open(directory: &Path, sealer: Sealer, clock: Clock, max_size: u64, listener: Listener) -> Result<Self, OpenError> {
+        let lock = lock(directory)?;
+        let path = directory.join("state.sqlite");
+        let database = |source: Error| OpenError::Database { path: path.clone(), source };
+        create_private(&path).map_err(|source| OpenError::Directory { path: path.clone(), source })?;
+        let connection = connect(&path, false).map_err(database)?;
+        let found = prepare(&connection).map_err(database)?;
+        if found > SCHEMA {
+            return Err(OpenError::Newer { path, found });
+        }
+        let identity = identity(&connection, &sealer).map_err(|error| match error {
+            IdentityError::KeyMissing(name) => OpenError::KeyMissing(name),
+            IdentityError::Damaged => OpenError::Damaged,
+            IdentityError::Database(source) => database(source),
+        })?;
+        if let Some(name) = missing_key(&connection, &sealer).map_err(database)? {
+            return Err(OpenError::KeyMissing(name));
+        }
+        let shared = Arc::new(Shared {
+            identity,
+            sealer,
+            clock,
+            agenda: Mutex::default(),
+            bell: Notify::new(),
+            path: path.clone(),
+            max_size,
+            erased: AtomicBool::new(false),
+        });
+        upkeep::void_leases(&connection, &shared).map_err(database)?;
+        let (jobs, inbox) = mpsc::channel(1024);
+        let thread = std::thread::Builder::new()
+            .name("spool".to_owned())
+            .spawn({
+                let shared = Arc::clone(&shared);
+                move || {
+                    write_all(&connection, &shared, inbox, &listener);
+                    drop(connection);
+                    drop(lock);
+                }
+            })
+            .map_err(|source| OpenError::Directory { path, source })?;
+        let writer = Arc::new(Writer { thread: Mutex::new(Some(thread)) });
+        Ok(Self { jobs, shared, readers: Arc::default(), writer })
+    }
+
+    /// What every transaction needs, and the agenda.
+    #[must_use]
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// The keyed hashes.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.shared.identity
+    }
+
+    /// Runs `work` on the writer thread; returns after the commit that carries it. If it fails, nothing of it stands.
+    pub async fn write<T, F>(&self, work: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Tx<'_>) -> Result<T, Error> + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        // Both ends of a job may answer, so both hold the sender; exactly one of them is called.
+        let answer = Arc::new(Mutex::new(Some(answer)));
+        let on_failure = Arc::clone(&answer);
+        let send = move |answer: &Mutex<Option<oneshot::Sender<Result<T, Error>>>>, result| {
+            if let Some(sender) = answer.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                // Nobody waits any more when a request was given up; the work stands all the same.
+                let _ = sender.send(result);
+            }
+        };
+        let job = Job {
+            work: Box::new(move |tx| {
+                let value = work(tx)?;
+                Ok(Box::new(move || send(&answer, Ok(value))))
+            }),
+            failed: Box::new(move |error| send(&on_failure, Err(error))),
+        };
+        self.jobs.send(job).await.map_err(|_| Error::Closed)?;
+        answered.await.unwrap_or(Err(Error::Closed))
+    }
+
+    /// Reads without waiting for the writer. Sees everything that was committed before.
+    pub fn read<T>(&self, work: impl FnOnce(&Reading<'_>) -> Result<T, Error>) -> Result<T, Error> {
+        let pooled = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let connection = match pooled {
+            Some(connection) => connection,
+            None => connect(&self.shared.path, true)?,
+        };
+        let result = work(&Reading { connection: &connection, shared: &self.shared });
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        result
+    }
+
+    /// Ends the writer after everything that was asked of it, and unlocks the state. Other clones find it closed.
+    pub async fn close(self) {
+        let Self { jobs, writer, readers, .. } = self;
+        drop(jobs);
+        readers.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        let thread = writer.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            // The thread ends when the last sender is gone; a panic in it was reported by the runtime already.
+            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+        }
+    }
+}
+
+/// A view of the state for reading.
+#[derive(Debug)]
+pub struct Reading<'a> {
+    connection: &'a Connection,
+    shared: &'a Shared,
+}
+
+impl Reading<'_> {
+    /// One delivery.
+    pub fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>, Error> {
+        Delivery::load(self.connection, id)
+    }
+}
+
+/// A transaction. It ends with the closure that holds it.
+pub struct Tx<'a> {
+    connection: &'a Connection,
+    shared: &'a Shared,
+    now: DateTime<Utc>,
+    told: Told,
+}
+
+impl std::fmt::Debug for Tx<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Tx(…)")
+    }
+}
+
+/// What is told after the commit.
+#[derive(Default)]
+struct Told {
+    lines: Vec<(DateTime<Utc>, Activity)>,
+    tasks: Vec<TaskChange>,
+    taken: Vec<DeliveryId>,
+    /// Lent to the caller from the moment they are on the agenda.
+    held_back: Vec<DeliveryId>,
+    checkpoint: bool,
+}
+
+enum TaskChange {
+    Put(Task),
+    Remove(DeliveryId),
+}
+
+impl Tx<'_> {
+    /// The time of this transaction.
+    #[must_use]
+    pub const fn now(&self) -> DateTime<Utc> {
+        self.now
+    }
+
+    /// The keyed hashes.
+    #[must_use]
+    pub const fn identity(&self) -> &Identity {
+        &self.shared.identity
+    }
+
+    /// A view for reading what this transaction sees.
+    #[must_use]
+    pub const fn reading(&self) -> Reading<'_> {
+        Reading { connection: self.connection, shared: self.shared }
+    }
+
+    /// One delivery.
+    pub fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>, Error> {
+        Delivery::load(self.connection, id)
+    }
+
+    /// The next number of the one sequence of deliveries and entries.
+    fn next_number(&self) -> Result<i64, Error> {
+        let mut statement = self.connection.prepare_cached("UPDATE meta SET value = value + 1 WHERE name = 'number' RETURNING value")?;
+        Ok(statement.query_row([], |row| row.get(0))?)
+    }
+
+    /// Stores a delivery and puts it where the agenda must have it.
+    fn put(&mut self, delivery: &Delivery) -> Result<(), Error> {
+        delivery.store(self.connection)?;
+        self.told.tasks.push(if delivery.state.is_settled() || delivery.behind.is_some() {
+            TaskChange::Remove(delivery.id)
+        } else {
+            TaskChange::Put(delivery.task(self.shared, self.now, self.shared.clock.monotonic()))
+        });
+        Ok(())
+    }
+
+    /// Takes the lease of a delivery for the length of this transaction; `false` if it is being attempted.
+    fn take(&mut self, id: DeliveryId) -> bool {
+        let taken = self.shared.agenda().take(id);
+        if taken {
+            self.told.taken.push(id);
+        }
+        taken
+    }
+}
+
+fn write_all(connection: &Connection, shared: &Shared, mut jobs: mpsc::Receiver<Job>, listener: &Listener) {
+    let mut group = Vec::with_capacity(GROUP);
+    while jobs.blocking_recv_many(&mut group, GROUP) > 0 {
+        let (answers, told) = commit_group(connection, shared, group.drain(..));
+        let checkpoint = told.checkpoint;
+        publish(shared, told, listener);
+        for answer in answers {
+            answer();
+        }
+        if checkpoint && let Err(error) = upkeep::checkpoint(connection, shared) {
+            tracing::warn!(%error, "the checkpoint that overwrites erased content was not made; it is tried again");
+        }
+    }
+    if let Err(error) = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)") {
+        tracing::warn!(error = %Error::from(error), "the last checkpoint was not made; the next start makes it");
+    }
+}
+
+/// Runs a group of jobs in one transaction, each in its own savepoint: one that fails takes nothing of the others with it.
+fn commit_group(connection: &Connection, shared: &Shared, group: impl Iterator<Item = Job>) -> (Vec<Answer>, Told) {
+    let now = shared.clock.now();
+    let mut all = Told::default();
+    let mut done: Vec<(Answer, Box<dyn FnOnce(Error) + Send>)> = Vec::new();
+    let begun = connection.execute_batch("BEGIN IMMEDIATE");
+    for Job { work, failed } in group {
+        if begun.is_err() {
+            failed(Error::Closed);
+            continue;
+        }
+        let mut tx = Tx { connection, shared, now, told: Told::default() };
+        let result = connection.execute_batch("SAVEPOINT job").map_err(Error::from).and_then(|()| work(&mut tx));
+        let Tx { told, .. } = tx;
+        all.taken.extend(told.taken);
+        match result {
+            Ok(answer) => {
+                // Releasing a savepoint inside a transaction writes nothing and cannot fail.
+                let _ = connection.execute_batch("RELEASE job");
+                all.lines.extend(told.lines);
+                all.tasks.extend(told.tasks);
+                all.held_back.extend(told.held_back);
+                all.checkpoint |= told.checkpoint;
+                done.push((answer, failed));
+            }
+            Err(error) => {
+                let _ = connection.execute_batch("ROLLBACK TO job; RELEASE job");
+                failed(error);
+            }
+        }
+    }
+    let committed = begun.and_then(|()| connection.execute_batch("COMMIT"));
+    let answers = match committed {
+        Ok(()) => done.into_iter().map(|(answer, _)| answer).collect(),
+        Err(error) => {
+            tracing::error!(error = %Error::from(error), "the state could not be written; nothing of this group stands");
+            let _ = connection.execute_batch("ROLLBACK");
+            for (_, failed) in done {
+                failed(Error::Closed);
+            }
+            all.lines.clear();
+            all.tasks.clear();
+            all.held_back.clear();
+            Vec::new()
+        }
+    };
+    (answers, all)
+}
+
+fn publish(shared: &Shared, told: Told, listener: &Listener) {
+    let changed = !told.tasks.is_empty() || !told.taken.is_empty();
+    if changed {
+        let mut agenda = shared.agenda();
+        for change in told.tasks {
+            match change {
+                TaskChange::Put(task) => agenda.put(task),
+                TaskChange::Remove(id) => agenda.remove(id),
+            }
+        }
+        for id in told.held_back {
+            agenda.take(id);
+        }
+        for id in told.taken {
+            agenda.give_back(id);
+        }
+    }
+    if !told.lines.is_empty() {
+        listener(&told.lines);
+    }
+    if changed {
+        shared.bell.notify_waiters();
+    }
+}
+
+fn lock(directory: &Path) -> Result<File, OpenError> {
+    let failed = |source| OpenError::Directory { path: directory.to_owned(), source };
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
+    let path = directory.join("lock");
+    let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::Locked(directory.to_owned())),
+        Err(TryLockError::Error(source)) => Err(failed(source)),
+    }
+}
+
+fn create_private(path: &Path) -> std::io::Result<()> {
+    OpenOptions::new().create(true).append(true).mode(0o600).open(path).map(drop)
+}
+
+fn connect(path: &Path, read_only: bool) -> Result<Connection, Error> {
+    let flags = if read_only { OpenFlags::SQLITE_OPEN_READ_ONLY } else { OpenFlags::SQLITE_OPEN_READ_WRITE };
+    let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.set_prepared_statement_cache_capacity(64);
+    if !read_only {
+        // The pragmas before the first table: incremental vacuum lets the file shrink back.
+        connection.execute_batch(
+            "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;
+             PRAGMA journal_size_limit = 4194304; PRAGMA cache_size = -4096; PRAGMA temp_store = MEMORY;",
+        )?;
+    } else {
+        connection.execute_batch("PRAGMA cache_size = -1024; PRAGMA temp_store = MEMORY; PRAGMA query_only = ON;")?;
+    }
+    Ok(connection)
+}
+
+/// Makes the tables of a new state; returns the schema's version.
+fn prepare(connection: &Connection) -> Result<i64, Error> {
+    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'meta'", [], |row| row.get(0))?;
+    if tables == 0 {
+        connection.execute_batch("BEGIN IMMEDIATE")?;
+        connection.execute_batch(include_str!("spool/schema.sql"))?;
+        connection.execute("INSERT INTO meta VALUES ('schema', ?1), ('number', 0)", [SCHEMA])?;
+        connection.execute_batch("COMMIT")?;
+    }
+    Ok(connection.query_row("SELECT value FROM meta WHERE name = 'schema'", [], |row| row.get(0))?)
+}
+
+enum IdentityError {
+    KeyMissing(String),
+    Damaged,
+    Database(Error),
+}
+
+/// Opens the identity key, makes it at the first start, and seals it anew when the first state key is another one than before.
+fn identity(connection: &Connection, sealer: &Sealer) -> Result<Identity, IdentityError> {
+    let database = |error: rusqlite::Error| IdentityError::Database(error.into());
+    let row = DeliveryId(0);
+    let stored = connection
+        .query_row("SELECT key_name, sealed FROM identity", [], |row| Ok(Sealed { key_name: row.get(0)?, bytes: row.get(1)? }))
+        .optional()
+        .map_err(database)?;
+    let (identity, old_name) = match stored {
+        None => (Identity::generate(), None),
+        Some(sealed) => {
+            let opened = sealer.open(row, Kind::Identity, &sealed).map_err(|error| match error {
+                seal::OpenError::KeyMissing => IdentityError::KeyMissing(sealed.key_name.clone()),
+                seal::OpenError::Damaged => IdentityError::Damaged,
+            })?;
+            (Identity::from_bytes(&opened).map_err(|_| IdentityError::Damaged)?, Some(sealed.key_name))
+        }
+    };
+    let sealed = sealer.seal(row, Kind::Identity, identity.bytes());
+    if old_name.as_ref() != Some(&sealed.key_name) {
+        connection
+            .execute(
+                "INSERT INTO identity VALUES (1, ?1, ?2) ON CONFLICT (one) DO UPDATE SET key_name = ?1, sealed = ?2",
+                (&sealed.key_name, &sealed.bytes),
+            )
+            .map_err(database)?;
+    }
+    Ok(identity)
+}
+
+/// The name of a key that a waiting parcel needs and that is not configured.
+fn missing_key(connection: &Connection, sealer: &Sealer) -> Result<Option<String>, Error> {
+    let mut statement = connection.prepare("SELECT DISTINCT key_name FROM parcels")?;
+    let names = statement.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
+    Ok(names.into_iter().find(|name| !sealer.knows(name)))
+}

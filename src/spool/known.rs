@@ -1,0 +1,202 @@
+//! What was delivered once is known for ever: "never twice" as a table and a pure ruling over it.
+
+use chrono::{DateTime, Utc};
+use rusqlite::OptionalExtension;
+
+use super::{Error, Reading, Tx, delivery::time, seal::Digest};
+use crate::referral::{CaseKey, Decision, InterventionNumber, OutgoingId, ReferralId};
+
+/// Where the newest delivery of a number stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Waiting or held, and no write may have happened.
+    Idle,
+    /// Being attempted, or a write may have happened.
+    Busy,
+    /// Refused or stopped: we asked for another.
+    Ended,
+}
+
+/// What happens to an intervention whose number was seen before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ruling {
+    /// A new delivery.
+    New,
+    /// Nothing new.
+    Unchanged,
+    /// The old one is superseded, the new one stored.
+    Replace,
+    /// The new one waits until the old one has settled.
+    Behind,
+    /// Delivered before with other content: nothing is stored; the operator's list.
+    ChangedAfterDelivery,
+    /// Delivered before for another person: the same, with alarm.
+    NumberAlreadyDelivered,
+}
+
+/// How the new content compares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Compared {
+    /// The same values.
+    pub same_content: bool,
+    /// The same person.
+    pub same_person: bool,
+}
+
+/// The ruling. What was delivered at any time comes first, whatever came after.
+#[must_use]
+pub const fn rule(delivered: Option<Compared>, newest: Option<(Standing, Compared)>) -> Ruling {
+    match (delivered, newest) {
+        (Some(Compared { same_content: true, .. }), _) => Ruling::Unchanged,
+        (Some(Compared { same_person: false, .. }), _) => Ruling::NumberAlreadyDelivered,
+        (Some(_), _) => Ruling::ChangedAfterDelivery,
+        (None, None | Some((Standing::Ended, _))) => Ruling::New,
+        (None, Some((Standing::Idle | Standing::Busy, Compared { same_content: true, .. }))) => Ruling::Unchanged,
+        (None, Some((Standing::Idle, _))) => Ruling::Replace,
+        (None, Some((Standing::Busy, _))) => Ruling::Behind,
+    }
+}
+
+/// What is known about an intervention number, as keyed hashes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KnownIntervention {
+    /// What was delivered, if it was by us.
+    pub content: Option<Digest>,
+    /// For whom.
+    pub person: Option<Digest>,
+    /// To which case; or from which case a decision was first heard.
+    pub case: Option<Digest>,
+    /// The last decision that DTP took.
+    pub last_status: Option<Decision>,
+}
+
+/// A referral that DTP took, as keyed hash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownReferral {
+    /// Keyed hash of its id.
+    pub referral: Digest,
+    /// When DTP took it.
+    pub taken: DateTime<Utc>,
+}
+
+impl Reading<'_> {
+    /// What is known about a number.
+    pub fn known_intervention(&self, number: &InterventionNumber) -> Result<Option<KnownIntervention>, Error> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT content, person, case_hash, last_status FROM known_interventions WHERE number = ?1")?;
+        let known = statement.query_row([self.shared.number_digest(number)], |row| {
+            let last_status: Option<String> = row.get("last_status")?;
+            Ok(KnownIntervention {
+                content: row.get("content")?,
+                person: row.get("person")?,
+                case: row.get("case_hash")?,
+                last_status: last_status.as_deref().and_then(Decision::from_code),
+            })
+        });
+        Ok(known.optional()?)
+    }
+
+    /// Whether DTP took this referral.
+    pub fn referral_taken(&self, id: ReferralId) -> Result<bool, Error> {
+        let mut statement = self.connection.prepare_cached("SELECT 1 FROM known_referrals WHERE referral = ?1")?;
+        Ok(statement.exists([self.referral_digest(id)])?)
+    }
+
+    /// The referrals that DTP took under an outgoing id, oldest first.
+    pub fn referrals_taken_under(&self, outgoing: &OutgoingId) -> Result<Vec<KnownReferral>, Error> {
+        let mut statement =
+            self.connection.prepare_cached("SELECT referral, taken FROM known_referrals WHERE outgoing = ?1 ORDER BY taken")?;
+        let rows = statement.query_map([self.outgoing_digest(outgoing)], |row| {
+            Ok(KnownReferral { referral: row.get("referral")?, taken: time(row, "taken")?.unwrap_or_default() })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Keyed hash of a referral's id.
+    #[must_use]
+    pub fn referral_digest(&self, id: ReferralId) -> Digest {
+        self.shared.identity.digest("referral", id.0.as_bytes())
+    }
+
+    /// Keyed hash of a case's key.
+    #[must_use]
+    pub fn case_digest(&self, key: CaseKey) -> Digest {
+        self.shared.identity.digest("known case", key.0.as_bytes())
+    }
+
+    fn outgoing_digest(&self, outgoing: &OutgoingId) -> Digest {
+        self.shared.identity.digest("outgoing", outgoing.to_string().as_bytes())
+    }
+}
+
+impl Tx<'_> {
+    /// An intervention was delivered: for ever.
+    pub(super) fn know_delivered(
+        &mut self,
+        number: &InterventionNumber,
+        content: Option<Digest>,
+        person: Option<Digest>,
+        case: Option<CaseKey>,
+    ) -> Result<(), Error> {
+        let case = case.map(|key| self.reading().case_digest(key));
+        let mut statement = self.connection.prepare_cached(
+            "INSERT INTO known_interventions (number, content, person, case_hash) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (number) DO UPDATE SET content = ?2, person = ?3, case_hash = ?4",
+        )?;
+        statement.execute((self.shared.number_digest(number), content, person, case))?;
+        Ok(())
+    }
+
+    /// DTP took, or is to be taken to have, this status of a number; it is heard only from this case from now on.
+    pub fn know_status(&mut self, number: &InterventionNumber, case: Option<CaseKey>, status: Decision) -> Result<(), Error> {
+        let case = case.map(|key| self.reading().case_digest(key));
+        let mut statement = self.connection.prepare_cached(
+            "INSERT INTO known_interventions (number, case_hash, last_status) VALUES (?1, ?2, ?3)
+             ON CONFLICT (number) DO UPDATE SET case_hash = coalesce(case_hash, ?2), last_status = ?3",
+        )?;
+        statement.execute((self.shared.number_digest(number), case, status.code()))?;
+        Ok(())
+    }
+
+    /// DTP took this referral: it is never sent again.
+    pub(super) fn know_taken(&mut self, referral: ReferralId, outgoing: &OutgoingId) -> Result<(), Error> {
+        let reading = self.reading();
+        let (referral, outgoing) = (reading.referral_digest(referral), reading.outgoing_digest(outgoing));
+        let mut statement = self.connection.prepare_cached("INSERT OR IGNORE INTO known_referrals VALUES (?1, ?2, ?3)")?;
+        statement.execute((referral, outgoing, self.now.timestamp_millis()))?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAME: Compared = Compared { same_content: true, same_person: true };
+    const OTHER: Compared = Compared { same_content: false, same_person: true };
+    const STRANGER: Compared = Compared { same_content: false, same_person: false };
+
+    #[test]
+    fn the_table_of_numbers_seen_before() {
+        use Standing::{Busy, Ended, Idle};
+        let table = [
+            (None, None, Ruling::New),
+            (None, Some((Idle, SAME)), Ruling::Unchanged),
+            (None, Some((Idle, OTHER)), Ruling::Replace),
+            (None, Some((Idle, STRANGER)), Ruling::Replace),
+            (None, Some((Busy, SAME)), Ruling::Unchanged),
+            (None, Some((Busy, OTHER)), Ruling::Behind),
+            (None, Some((Ended, SAME)), Ruling::New),
+            (None, Some((Ended, OTHER)), Ruling::New),
+        ];
+        for (delivered, newest, ruling) in table {
+            assert_eq!(rule(delivered, newest), ruling, "{newest:?}");
+        }
+        for newest in [None, Some((Idle, OTHER)), Some((Busy, SAME)), Some((Ended, STRANGER))] {
+            assert_eq!(rule(Some(SAME), newest), Ruling::Unchanged);
+            assert_eq!(rule(Some(OTHER), newest), Ruling::ChangedAfterDelivery);
+            assert_eq!(rule(Some(STRANGER), newest), Ruling::NumberAlreadyDelivered);
+        }
+    }
+}

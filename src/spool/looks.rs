@@ -1,0 +1,288 @@
+//! Walks and looks: how far we have read, which cases are to be looked at, and what a look asks for.
+//! References only: nothing of a case is kept here.
+
+use chrono::{DateTime, Utc};
+use rusqlite::OptionalExtension;
+
+use super::{
+    Error, Reading, Tx,
+    delivery::{About, Delivery, select},
+    list::{Kind, NewEntry},
+    seal::Digest,
+};
+use crate::{
+    activity::{Activity, Basis, Event, Outcome},
+    reason::Reason,
+    referral::{CaseId, CaseKey, DeliveryId, Errand, Flow, InterventionNumber, OutgoingId, ReferralId, State, Walk},
+};
+
+/// A changed case that a walk wants looked at.
+#[derive(Clone, Debug)]
+pub struct Changed {
+    /// The case.
+    pub key: CaseKey,
+    /// Its `case_id`, if we could read it.
+    pub case_id: Option<CaseId>,
+    /// The server's stamp.
+    pub stamp: DateTime<Utc>,
+}
+
+/// A referral that a look found.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The referral.
+    pub referral: ReferralId,
+    /// Its case.
+    pub case_key: CaseKey,
+    /// Its case.
+    pub case_id: CaseId,
+    /// The service.
+    pub service: String,
+    /// The id under which DTP will know it.
+    pub outgoing: OutgoingId,
+}
+
+/// What is known of a referral already.
+#[derive(Clone, Debug, Default)]
+pub struct Sending {
+    /// DTP took it, at any time.
+    pub taken: bool,
+    /// The newest errand to send it.
+    pub newest: Option<Delivery>,
+}
+
+impl Reading<'_> {
+    /// Where a walk's next reading begins.
+    pub fn cursor(&self, walk: Walk) -> Result<Option<DateTime<Utc>>, Error> {
+        let mut statement = self.connection.prepare_cached("SELECT position FROM cursors WHERE walk = ?1")?;
+        let position: Option<i64> = statement.query_row([walk.code()], |row| row.get(0)).optional()?;
+        Ok(position.and_then(DateTime::from_timestamp_millis))
+    }
+
+    /// Whether this change of a case led to a look already.
+    pub fn was_seen(&self, walk: Walk, changed: &Changed) -> Result<bool, Error> {
+        let mut statement = self.connection.prepare_cached("SELECT 1 FROM seen WHERE walk = ?1 AND pair = ?2")?;
+        Ok(statement.exists((walk.code(), self.pair(changed)))?)
+    }
+
+    /// Whether a referral of this case was sent, or may have been, and is still watched.
+    pub fn watches(&self, key: CaseKey) -> Result<bool, Error> {
+        Ok(!self.watched(key)?.is_empty())
+    }
+
+    /// The errands of this case whose referral was sent, or may have been, and is still watched.
+    pub fn watched(&self, key: CaseKey) -> Result<Vec<Delivery>, Error> {
+        select(
+            self.connection,
+            "case_key = ?1 AND (settled IS NULL OR watched IS NOT NULL) AND errand = 'send_referral'
+             AND (watched IS NOT NULL OR may_have_acted = 1) ORDER BY id",
+            &[&key.0.into_bytes()],
+        )
+    }
+
+    /// What is known of a referral.
+    pub fn sending(&self, referral: ReferralId) -> Result<Sending, Error> {
+        let newest = select(
+            self.connection,
+            "referral = ?1 AND errand = 'send_referral' ORDER BY id DESC LIMIT 1",
+            &[&referral.0.into_bytes()],
+        )?;
+        Ok(Sending { taken: self.referral_taken(referral)?, newest: newest.into_iter().next() })
+    }
+
+    /// The open report of a decision about a number that nobody attempts now.
+    pub fn open_report(&self, number: &InterventionNumber) -> Result<Option<Delivery>, Error> {
+        let open = select(
+            self.connection,
+            "intervention = ?1 AND errand = 'report_decision' AND settled IS NULL ORDER BY id",
+            &[&number.as_str()],
+        )?;
+        let agenda = self.shared.agenda();
+        Ok(open.into_iter().find(|delivery| !agenda.is_lent(delivery.id)))
+    }
+
+    fn pair(&self, changed: &Changed) -> Digest {
+        let mut bytes = changed.key.0.into_bytes().to_vec();
+        bytes.extend(changed.stamp.timestamp_millis().to_be_bytes());
+        self.shared.identity.digest("pair", &bytes)
+    }
+}
+
+impl Tx<'_> {
+    /// Stores looks and the cursor in one transaction. Returns the looks made.
+    pub fn advance(&mut self, walk: Walk, position: DateTime<Utc>, changed: &[Changed]) -> Result<Vec<DeliveryId>, Error> {
+        let mut made = Vec::new();
+        for changed in changed {
+            let pair = self.reading().pair(changed);
+            let mut statement = self.connection.prepare_cached("INSERT OR IGNORE INTO seen VALUES (?1, ?2, ?3)")?;
+            if statement.execute((walk.code(), pair, changed.stamp.timestamp_millis()))? == 1 {
+                made.extend(self.owe_look(walk, changed.key, changed.case_id.clone())?);
+            }
+        }
+        self.connection
+            .prepare_cached("DELETE FROM seen WHERE walk = ?1 AND stamp < ?2")?
+            .execute((walk.code(), position.timestamp_millis() - 1000))?;
+        self.set_cursor(walk, position)?;
+        Ok(made)
+    }
+
+    /// Moves a walk's cursor.
+    pub fn set_cursor(&mut self, walk: Walk, position: DateTime<Utc>) -> Result<(), Error> {
+        self.connection
+            .prepare_cached("INSERT INTO cursors VALUES (?1, ?2) ON CONFLICT (walk) DO UPDATE SET position = ?2")?
+            .execute((walk.code(), position.timestamp_millis()))?;
+        Ok(())
+    }
+
+    /// Owes a look at a case, unless one is open that has not begun. One open look per case and walk.
+    pub fn owe_look(&mut self, walk: Walk, key: CaseKey, case_id: Option<CaseId>) -> Result<Option<DeliveryId>, Error> {
+        let open = select(
+            self.connection,
+            "case_key = ?1 AND (settled IS NULL OR watched IS NOT NULL) AND errand = 'look' AND walk = ?2 AND settled IS NULL",
+            &[&key.0.into_bytes(), &walk.code()],
+        )?;
+        let idle = {
+            let agenda = self.shared.agenda();
+            open.iter().any(|look| !agenda.is_lent(look.id))
+        };
+        if idle {
+            return Ok(None);
+        }
+        let about = About { case_key: Some(key), case_id, walk: Some(walk), ..About::default() };
+        let look = self.new_delivery(Errand::Look, about)?;
+        self.put(&look)?;
+        Ok(Some(look.id))
+    }
+
+    /// Owes DTP a referral. With `leaves_now` the errand is marked as one that may have left: the caller posts it after this commit.
+    pub fn owe_referral(&mut self, found: &Found, leaves_now: Option<Basis>) -> Result<Option<Delivery>, Error> {
+        let Sending { taken, newest } = self.reading().sending(found.referral)?;
+        let open = newest.as_ref().is_some_and(|newest| newest.settled.is_none());
+        let ended = newest.as_ref().is_some_and(|newest| matches!(newest.state, State::Stopped | State::Refused));
+        if taken || open || ended {
+            return Ok(None);
+        }
+        let mut delivery = self.new_delivery(Errand::SendReferral, about(found))?;
+        if let Some(basis) = leaves_now {
+            delivery.may_have_acted = true;
+            delivery.basis = Some(basis);
+        }
+        self.put(&delivery)?;
+        if leaves_now.is_some() {
+            self.told.held_back.push(delivery.id);
+        }
+        Ok(Some(delivery))
+    }
+
+    /// Marks, durably and before the post, that a referral may have left.
+    pub fn may_have_left(&mut self, delivery: &Delivery) -> Result<(), Error> {
+        self.connection.prepare_cached("UPDATE deliveries SET may_have_acted = 1 WHERE id = ?1")?.execute([delivery.id.0])?;
+        Ok(())
+    }
+
+    /// Stores which referral a decision of DTP is about, before anything is written to Primero.
+    pub fn choose_referral(&mut self, delivery: &Delivery) -> Result<(), Error> {
+        delivery.store(self.connection)
+    }
+
+    /// A referral concerns us and may not leave. The same reason again is nothing new.
+    pub fn withhold(&mut self, found: &Found, reason: Reason) -> Result<(), Error> {
+        let Sending { taken, newest } = self.reading().sending(found.referral)?;
+        if taken {
+            return Ok(());
+        }
+        match newest {
+            // What is open is judged when it is sent; what was ended stays ended.
+            Some(newest) if newest.state != State::Withheld => Ok(()),
+            Some(newest) if newest.reason == Some(reason) => Ok(()),
+            Some(mut newest) => {
+                newest.reason = Some(reason);
+                newest.store(self.connection)?;
+                self.tell_withheld(&newest, reason)
+            }
+            None => {
+                let mut delivery = self.new_delivery(Errand::SendReferral, about(found))?;
+                (delivery.state, delivery.reason, delivery.settled) = (State::Withheld, Some(reason), Some(self.now));
+                self.put(&delivery)?;
+                self.tell_withheld(&delivery, reason)
+            }
+        }
+    }
+
+    fn tell_withheld(&mut self, delivery: &Delivery, reason: Reason) -> Result<(), Error> {
+        self.list(delivery, NewEntry::new(Kind::Withheld, reason))?;
+        let line = Activity { reason: Some(reason), ..self.about(Event::Withheld, delivery) };
+        self.tell(line)
+    }
+
+    /// A referral that was not sent and is over in Primero asks nothing of anybody any more.
+    pub fn nothing_to_send(&mut self, referral: ReferralId) -> Result<(), Error> {
+        let Sending { newest, .. } = self.reading().sending(referral)?;
+        match newest {
+            Some(newest) if newest.settled.is_some() && !newest.may_have_acted => self.unlist(newest.id, &[Kind::Withheld]),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// A referral that needs a person's decision before it may leave.
+    pub fn owe_held_referral(&mut self, found: &Found, reason: Reason, due: DateTime<Utc>) -> Result<(), Error> {
+        let Some(mut delivery) = self.owe_referral(found, None)? else { return Ok(()) };
+        (delivery.state, delivery.reason, delivery.due) = (State::Held, Some(reason), due);
+        delivery.held_since = Some(self.now);
+        self.put(&delivery)?;
+        self.list(&delivery, NewEntry::new(Kind::Held, reason))?;
+        let line =
+            Activity { reason: Some(reason), outcome: Some(Outcome::Held), ..self.about(Event::Held, &delivery) };
+        self.tell(line)
+    }
+
+    /// Owes DTP the report of a decision, unless one about this number is open that has not begun.
+    pub fn owe_report(
+        &mut self,
+        number: &InterventionNumber,
+        case_key: CaseKey,
+        case_id: Option<CaseId>,
+        service: Option<String>,
+    ) -> Result<(), Error> {
+        if self.reading().open_report(number)?.is_some() {
+            return Ok(());
+        }
+        let about = About { intervention: Some(number.clone()), case_key: Some(case_key), case_id, service, ..About::default() };
+        let report = self.new_delivery(Errand::ReportDecision, about)?;
+        self.put(&report)
+    }
+
+    /// A number stands on several services or cases: nothing is sent, a person looks.
+    pub fn conflict(&mut self, number: &InterventionNumber, case_id: Option<CaseId>, case_key: CaseKey) -> Result<(), Error> {
+        let about = About { intervention: Some(number.clone()), case_id: case_id.clone(), case_key: Some(case_key), ..About::default() };
+        if self.list_number(&about, &NewEntry::new(Kind::Conflict, Reason::Conflict))? {
+            self.tell(Activity {
+                flow: Some(Flow::ToPrimero),
+                intervention: Some(number.clone()),
+                case: case_id,
+                reason: Some(Reason::Conflict),
+                ..Activity::new(Event::Conflict)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// A sent referral was read again: when it is read next, or never.
+    pub fn watch(&mut self, id: DeliveryId, next: Option<DateTime<Utc>>) -> Result<(), Error> {
+        self.connection
+            .prepare_cached("UPDATE deliveries SET watched = ?2 WHERE id = ?1 AND settled IS NOT NULL")?
+            .execute((id.0, next.map(|time| time.timestamp_millis())))?;
+        Ok(())
+    }
+}
+
+fn about(found: &Found) -> About {
+    About {
+        case_key: Some(found.case_key),
+        case_id: Some(found.case_id.clone()),
+        service: Some(found.service.clone()),
+        referral: Some(found.referral),
+        outgoing: Some(found.outgoing.clone()),
+        ..About::default()
+    }
+}

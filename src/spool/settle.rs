@@ -1,0 +1,353 @@
+//! How an attempt ends in the state: one transaction settles the delivery, erases its parcel and stores what follows from it.
+
+use chrono::{DateTime, Utc};
+
+use super::{
+    Error, Tx,
+    delivery::{About, Delivery},
+    known::Standing,
+    list::{Kind, NewEntry},
+};
+use crate::{
+    activity::{Activity, Event, Outcome},
+    mapping::Gap,
+    reason::Reason,
+    referral::{Decision, DeliveryId, Errand, ReferralId, State},
+};
+
+/// What an attempt leaves behind.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The delivery with the references, flags and the number of attempts as they are now.
+    pub delivery: Delivery,
+    /// How it ended.
+    pub conclusion: Conclusion,
+    /// The HTTP status that decided, if one did.
+    pub status: Option<u16>,
+    /// Names of fields that the conclusion is about.
+    pub fields: Vec<String>,
+    /// What else a person should know.
+    pub notes: Vec<Note>,
+    /// Primero's service type, for the counters.
+    pub service_type: Option<String>,
+}
+
+/// How an attempt, or a decision of a person, ended a delivery or put it off.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Conclusion {
+    /// Done, and seen to be done.
+    Delivered,
+    /// They are unwell.
+    Later {
+        /// Why.
+        reason: Reason,
+        /// When it is tried again.
+        due: DateTime<Utc>,
+    },
+    /// We are wrong: the addressee stops, and this waits with it.
+    Blocked {
+        /// Why.
+        reason: Reason,
+    },
+    /// A person must decide.
+    Held {
+        /// Why.
+        reason: Reason,
+        /// When we look again.
+        due: DateTime<Utc>,
+    },
+    /// Wrong for good, with everything that is wrong.
+    Refused {
+        /// Why, in one code.
+        reason: Reason,
+        /// Every reason and field; an intervention's are told to DTP.
+        gaps: Vec<Gap>,
+    },
+    /// May not leave.
+    Withheld {
+        /// Which condition failed.
+        reason: Reason,
+    },
+    /// Nothing left to do.
+    NotNeeded {
+        /// Why.
+        reason: Reason,
+    },
+    /// Given up.
+    Stopped {
+        /// Why.
+        reason: Reason,
+        /// What DTP is told, if it may be told that nothing stands in Primero.
+        feedback: Option<Reason>,
+    },
+}
+
+/// Something a person should know that does not change how the attempt ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// Staff changed what we wrote, or an identity value differs.
+    Differs(Vec<String>),
+    /// Fields did not stick.
+    NotStored(Vec<String>),
+    /// Two sides say different things.
+    Conflict,
+    /// A referral that left, or may have, was withdrawn.
+    Withdrawn(Reason),
+}
+
+impl Tx<'_> {
+    /// Applies a report. `false` if the delivery was settled meanwhile by somebody else; then nothing is changed.
+    pub fn conclude(&mut self, report: Report) -> Result<bool, Error> {
+        let Report { mut delivery, conclusion, status, fields, notes, service_type } = report;
+        let Some(stored) = self.delivery(delivery.id)?.filter(|stored| stored.settled.is_none()) else { return Ok(false) };
+        delivery.late = stored.late;
+        let was_held = (stored.state == State::Held).then_some(stored.reason).flatten();
+        let mut line = self.about(Event::Later, &delivery);
+        line.attempt = Some(delivery.attempts).filter(|attempts| *attempts > 0);
+        line.status = status;
+        line.fields.clone_from(&fields);
+        match conclusion {
+            Conclusion::Later { reason, due } => {
+                (delivery.state, delivery.reason, delivery.due) = (State::Waiting, Some(reason), due);
+                self.unlist(delivery.id, &[Kind::Held])?;
+                self.put(&delivery)?;
+                self.tell(Activity { outcome: Some(Outcome::Later), reason: Some(reason), due: Some(due), ..line })?;
+            }
+            Conclusion::Blocked { reason } => {
+                // The delivery waits with its addressee; the log hears once that the addressee is blocked.
+                (delivery.state, delivery.reason, delivery.due) = (State::Waiting, Some(reason), self.now());
+                self.put(&delivery)?;
+            }
+            Conclusion::Held { reason, due } => {
+                (delivery.state, delivery.reason, delivery.due) = (State::Held, Some(reason), due);
+                delivery.held_since = delivery.held_since.or(Some(self.now()));
+                self.put(&delivery)?;
+                self.list(&delivery, NewEntry { kind: Kind::Held, reason: Some(reason), fields })?;
+                if was_held != Some(reason) {
+                    let line = Activity { event: Event::Held, outcome: Some(Outcome::Held), reason: Some(reason), ..line };
+                    self.tell(line)?;
+                }
+            }
+            Conclusion::Delivered => self.settle_delivered(&mut delivery, line)?,
+            Conclusion::Refused { reason, gaps } => {
+                delivery.gaps.clone_from(&gaps);
+                line.fields = gaps.iter().map(|gap| gap.field.clone()).filter(|field| !field.is_empty()).collect();
+                line.outcome = Some(Outcome::Refused);
+                self.settle(&mut delivery, State::Refused, Some(reason), Activity { event: Event::Refused, ..line.clone() })?;
+                match delivery.errand {
+                    Errand::OpenIntervention => self.owe_feedback(&delivery, gaps)?,
+                    Errand::RecordDecision | Errand::Look | Errand::SendReferral | Errand::ReportDecision | Errand::SendFeedback => {
+                        self.list(&delivery, NewEntry { kind: Kind::Refused, reason: Some(reason), fields: line.fields })?;
+                    }
+                }
+            }
+            Conclusion::Withheld { reason } => {
+                self.settle(&mut delivery, State::Withheld, Some(reason), Activity { event: Event::Withheld, ..line })?;
+                self.list(&delivery, NewEntry::new(Kind::Withheld, reason))?;
+            }
+            Conclusion::NotNeeded { reason } => {
+                self.settle(&mut delivery, State::NotNeeded, Some(reason), Activity { event: Event::NotNeeded, ..line })?;
+            }
+            Conclusion::Stopped { reason, feedback } => {
+                self.settle(&mut delivery, State::Stopped, Some(reason), Activity { event: Event::Stopped, ..line })?;
+                if matches!(reason, Reason::Expired | Reason::NotSentInTime | Reason::ParcelMissing) {
+                    self.list(&delivery, NewEntry::new(Kind::Stopped, reason))?;
+                }
+                if let Some(told) = feedback {
+                    self.owe_feedback(&delivery, vec![Gap { reason: told, field: String::new() }])?;
+                }
+            }
+        }
+        for note in notes {
+            self.note(&delivery, note)?;
+        }
+        if let Some(outcome) = self.delivery(delivery.id)?.filter(|delivery| delivery.settled.is_some()) {
+            self.count(&outcome, service_type.as_deref())?;
+        }
+        if delivery.errand == Errand::OpenIntervention {
+            self.judge_behind(&delivery)?;
+        }
+        Ok(true)
+    }
+
+    fn settle_delivered(&mut self, delivery: &mut Delivery, line: Activity) -> Result<(), Error> {
+        let about = delivery.about.clone();
+        let mut line = Activity { event: Event::Delivered, outcome: Some(Outcome::Delivered), ..line };
+        match delivery.errand {
+            Errand::OpenIntervention => line.new_case = delivery.new_case,
+            Errand::SendFeedback => line.event = Event::FeedbackSent,
+            Errand::SendReferral => {
+                delivery.watched = Some(self.now() + chrono::TimeDelta::days(1));
+                line.basis = delivery.basis;
+            }
+            Errand::Look | Errand::RecordDecision | Errand::ReportDecision => {}
+        }
+        self.settle(delivery, State::Delivered, None, line)?;
+        match (delivery.errand, &about.intervention, about.referral) {
+            (Errand::OpenIntervention, Some(number), _) => {
+                self.know_delivered(number, about.content, about.person, about.case_key)?;
+                self.owe_feedback(delivery, Vec::new())
+            }
+            (Errand::ReportDecision, Some(number), _) => {
+                let status = about.decision.unwrap_or(Decision::Accepted);
+                self.know_status(number, about.case_key, status)
+            }
+            (Errand::SendReferral, _, Some(referral)) => match &about.outgoing {
+                Some(outgoing) => {
+                    self.unlist_withheld(referral)?;
+                    self.know_taken(referral, outgoing)
+                }
+                None => Ok(()),
+            },
+            _ => Ok(()),
+        }
+    }
+
+    /// Settles a delivery: its parcel is erased in the same transaction. A look that is done leaves no trace.
+    fn settle(&mut self, delivery: &mut Delivery, state: State, reason: Option<Reason>, line: Activity) -> Result<(), Error> {
+        (delivery.state, delivery.reason, delivery.settled) = (state, reason, Some(self.now()));
+        delivery.behind = None;
+        if delivery.errand == Errand::Look {
+            self.put(delivery)?;
+            self.connection.prepare_cached("DELETE FROM deliveries WHERE id = ?1")?.execute([delivery.id.0])?;
+            return self.unlist(delivery.id, &[Kind::Held, Kind::Late]);
+        }
+        self.put(delivery)?;
+        self.unlist(delivery.id, &[Kind::Held, Kind::Late])?;
+        self.tell(Activity { reason, ..line })?;
+        let erased = self.connection.prepare_cached("DELETE FROM parcels WHERE delivery = ?1")?.execute([delivery.id.0])?;
+        if erased > 0 {
+            self.shared.erased.store(true, std::sync::atomic::Ordering::Relaxed);
+            self.tell(self.about(Event::Erased, delivery))?;
+        }
+        Ok(())
+    }
+
+    /// Ends a delivery in favour of a newer message.
+    pub(super) fn supersede(&mut self, mut delivery: Delivery, reason: Reason) -> Result<(), Error> {
+        let line = self.about(Event::Superseded, &delivery);
+        self.settle(&mut delivery, State::Superseded, Some(reason), line)
+    }
+
+    /// Owes DTP a feedback about an intervention; an unsent one of the same number is replaced.
+    fn owe_feedback(&mut self, intervention: &Delivery, gaps: Vec<Gap>) -> Result<(), Error> {
+        let Some(number) = intervention.about.intervention.clone() else { return Ok(()) };
+        let unsent = super::delivery::select(
+            self.connection,
+            "intervention = ?1 AND errand = 'send_feedback' AND settled IS NULL ORDER BY id",
+            &[&number.as_str()],
+        )?;
+        for feedback in unsent {
+            if self.take(feedback.id) {
+                self.supersede(feedback, Reason::Replaced)?;
+            }
+        }
+        let about = About {
+            post: intervention.about.post,
+            intervention: Some(number),
+            case_key: intervention.about.case_key,
+            case_id: intervention.about.case_id.clone(),
+            service: intervention.about.service.clone(),
+            ..About::default()
+        };
+        let mut feedback = self.new_delivery(Errand::SendFeedback, about)?;
+        feedback.gaps = gaps;
+        self.put(&feedback)
+    }
+
+    fn note(&mut self, delivery: &Delivery, note: Note) -> Result<(), Error> {
+        let (event, kind, reason, fields) = match note {
+            Note::Differs(fields) => (Event::Differs, Kind::Differs, Reason::Differs, fields),
+            Note::NotStored(fields) => (Event::NotStored, Kind::NotStored, Reason::NotStored, fields),
+            Note::Conflict => (Event::Conflict, Kind::Conflict, Reason::Conflict, Vec::new()),
+            Note::Withdrawn(reason) => return self.withdrawn(delivery, reason),
+        };
+        let line = Activity { reason: Some(reason), fields: fields.clone(), ..self.about(event, delivery) };
+        if self.list(delivery, NewEntry { kind, reason: Some(reason), fields })? {
+            self.tell(line)?;
+        }
+        Ok(())
+    }
+
+    /// A referral that left, or may have left, was withdrawn: said once per referral and reason.
+    pub fn withdrawn(&mut self, delivery: &Delivery, reason: Reason) -> Result<(), Error> {
+        if self.list_withdrawal(delivery, reason)? {
+            let line = Activity {
+                reason: Some(reason),
+                noticed: Some(self.now()),
+                ..self.about(Event::WithdrawnAfterSend, delivery)
+            };
+            self.tell(line)?;
+        }
+        Ok(())
+    }
+
+    /// A new delivery, due now, not yet stored.
+    pub(super) fn new_delivery(&mut self, errand: Errand, about: About) -> Result<Delivery, Error> {
+        Ok(Delivery {
+            id: DeliveryId(self.next_number()?),
+            errand,
+            state: State::Waiting,
+            about,
+            made: self.now,
+            due: self.now,
+            attempts: 0,
+            held_since: None,
+            settled: None,
+            reason: None,
+            gaps: Vec::new(),
+            may_have_acted: false,
+            written: false,
+            new_case: None,
+            behind: None,
+            basis: None,
+            watched: None,
+            late: false,
+        })
+    }
+
+    /// An intervention's attempt has ended: what waits behind it is judged as if it had just come.
+    fn judge_behind(&mut self, old: &Delivery) -> Result<(), Error> {
+        let waiting = super::delivery::select(self.connection, "behind = ?1 ORDER BY id", &[&old.id.0])?;
+        for new in waiting {
+            self.judge_again(new, old)?;
+        }
+        Ok(())
+    }
+
+    /// Where a delivery of this number stands for a newer post. `attempt_over` has just been attempted and its lease is ours.
+    pub(super) fn standing(&mut self, delivery: &Delivery, attempt_over: Option<DeliveryId>) -> Standing {
+        if delivery.state.is_settled() {
+            Standing::Ended
+        } else if delivery.may_have_acted || delivery.written || !(attempt_over == Some(delivery.id) || self.take(delivery.id)) {
+            Standing::Busy
+        } else {
+            Standing::Idle
+        }
+    }
+
+    fn count(&mut self, delivery: &Delivery, service_type: Option<&str>) -> Result<(), Error> {
+        let mut statement = self.connection.prepare_cached(
+            "INSERT INTO counters VALUES (?1, ?2, ?3, ?4, ?5, 1)
+             ON CONFLICT (day, flow, service_type, outcome, decision) DO UPDATE SET count = count + 1",
+        )?;
+        let day = self.now.date_naive().to_string();
+        let decision = delivery.about.decision.map_or("", Decision::code);
+        let outcome = format!("{} {}", delivery.errand, delivery.state);
+        statement.execute((day, delivery.flow().code(), service_type.unwrap_or(""), outcome, decision))?;
+        Ok(())
+    }
+
+    fn unlist_withheld(&mut self, referral: ReferralId) -> Result<(), Error> {
+        let earlier = super::delivery::select(
+            self.connection,
+            "referral = ?1 AND errand = 'send_referral' AND settled IS NOT NULL",
+            &[&referral.0.into_bytes()],
+        )?;
+        for delivery in earlier {
+            self.unlist(delivery.id, &[Kind::Withheld, Kind::Refused, Kind::Stopped])?;
+        }
+        Ok(())
+    }
+}
+

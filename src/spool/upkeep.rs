@@ -1,0 +1,217 @@
+//! What the state needs over the years: leases voided at start, time limits, pruning, checkpoints that really erase.
+
+use std::sync::atomic::Ordering;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use rusqlite::Connection;
+
+use super::{
+    Error, Reading, Shared, Tx,
+    delivery::{Delivery, code, select, time},
+    list::{Kind, NewEntry},
+    seal::Digest,
+};
+use crate::{
+    activity::{Activity, Event},
+    reason::Reason,
+    referral::{DeliveryId, Errand, System, Walk},
+};
+
+/// Content is erased after this, whatever became of it.
+pub const PARCEL_LIFE: TimeDelta = TimeDelta::days(7);
+
+/// A system that is blocked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredBlock {
+    /// Which.
+    pub addressee: System,
+    /// Why.
+    pub reason: Reason,
+    /// Since when.
+    pub since: DateTime<Utc>,
+    /// When it is probed next.
+    pub next_probe: DateTime<Utc>,
+    /// Keyed hash of the secret in force when it was blocked.
+    pub secret: Digest,
+}
+
+/// Nobody attempts anything after a start; a write of the last run may have happened.
+pub(super) fn void_leases(connection: &Connection, shared: &Shared) -> Result<(), Error> {
+    connection.execute(
+        "UPDATE deliveries SET may_have_acted = 1 WHERE errand = 'open_intervention' AND settled IS NULL AND may_have_acted = 0",
+        [],
+    )?;
+    let (now, monotonic) = (shared.clock.now(), shared.clock.monotonic());
+    let mut statement = connection.prepare("SELECT * FROM deliveries WHERE settled IS NULL AND behind IS NULL ORDER BY id")?;
+    let rows = statement.query_map([], Delivery::from_row)?;
+    let mut agenda = shared.agenda();
+    for delivery in rows {
+        agenda.put(delivery?.task(shared, now, monotonic));
+    }
+    Ok(())
+}
+
+impl Reading<'_> {
+    /// The systems that were blocked when the state was last written.
+    pub fn blocks(&self) -> Result<Vec<StoredBlock>, Error> {
+        let mut statement = self.connection.prepare("SELECT * FROM blocked")?;
+        let rows = statement.query_map([], |row| {
+            Ok(StoredBlock {
+                addressee: code(row, "addressee", System::from_code)?.unwrap_or(System::Primero),
+                reason: code(row, "reason", Reason::from_code)?.unwrap_or(Reason::Unauthorized),
+                since: time(row, "since")?.unwrap_or_default(),
+                next_probe: time(row, "next_probe")?.unwrap_or_default(),
+                secret: row.get("secret")?,
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Unsettled deliveries of an errand made, or first held, before these times.
+    pub fn overdue(
+        &self,
+        errand: Errand,
+        made_before: DateTime<Utc>,
+        held_before: Option<DateTime<Utc>>,
+    ) -> Result<Vec<Delivery>, Error> {
+        select(
+            self.connection,
+            "errand = ?1 AND settled IS NULL AND (made <= ?2 OR held_since <= ?3) ORDER BY id",
+            &[&errand.code(), &made_before.timestamp_millis(), &held_before.map(|time| time.timestamp_millis())],
+        )
+    }
+
+    /// Deliveries whose content is too old to be kept.
+    pub fn expired(&self, now: DateTime<Utc>) -> Result<Vec<Delivery>, Error> {
+        select(
+            self.connection,
+            "settled IS NULL AND made <= ?1 AND id IN (SELECT delivery FROM parcels) ORDER BY id",
+            &[&(now - PARCEL_LIFE).timestamp_millis()],
+        )
+    }
+
+    /// Every unsettled delivery, oldest first.
+    pub fn unsettled(&self) -> Result<Vec<Delivery>, Error> {
+        select(self.connection, "settled IS NULL ORDER BY id", &[])
+    }
+
+    /// How many deliveries are in each state, for the metrics.
+    pub fn tally(&self) -> Result<Vec<(String, String, u64)>, Error> {
+        let mut statement = self.connection.prepare("SELECT errand, state, count(*) FROM deliveries GROUP BY errand, state ORDER BY 1, 2")?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The counters: day, flow, service type, outcome, decision, count.
+    pub fn counters(&self) -> Result<Vec<[String; 6]>, Error> {
+        let mut statement = self.connection.prepare("SELECT day, flow, service_type, outcome, decision, count FROM counters")?;
+        let rows = statement.query_map([], |row| {
+            Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get::<_, i64>(5)?.to_string()])
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Whether content was erased that a checkpoint has not yet overwritten.
+    #[must_use]
+    pub fn erasure_pending(&self) -> bool {
+        self.shared.erased.load(Ordering::Relaxed)
+    }
+}
+
+impl Tx<'_> {
+    /// Stores that a system is blocked; survives a restart.
+    pub fn block(&mut self, block: &StoredBlock) -> Result<(), Error> {
+        self.connection.execute(
+            "INSERT INTO blocked VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT (addressee) DO UPDATE SET reason = ?2, next_probe = ?4, secret = ?5",
+            (
+                block.addressee.code(),
+                block.reason.code(),
+                block.since.timestamp_millis(),
+                block.next_probe.timestamp_millis(),
+                block.secret,
+            ),
+        )?;
+        Ok(())
+    }
+
+    /// Stores that a system goes on.
+    pub fn unblock(&mut self, addressee: System) -> Result<(), Error> {
+        self.connection.execute("DELETE FROM blocked WHERE addressee = ?1", [addressee.code()])?;
+        Ok(())
+    }
+
+    /// Puts every delivery that is unsettled since before `made_before` on the operator's list as late.
+    pub fn mark_late(&mut self, made_before: DateTime<Utc>) -> Result<usize, Error> {
+        let late =
+            select(self.connection, "settled IS NULL AND late = 0 AND made <= ?1 ORDER BY id", &[&made_before.timestamp_millis()])?;
+        for delivery in &late {
+            self.connection.prepare_cached("UPDATE deliveries SET late = 1 WHERE id = ?1")?.execute([delivery.id.0])?;
+            let reason = delivery.reason.unwrap_or(Reason::Late);
+            self.list(delivery, NewEntry::new(Kind::Late, reason))?;
+            let line = Activity { reason: delivery.reason, ..self.about(Event::NotDeliveredInTime, delivery) };
+            self.tell(line)?;
+        }
+        Ok(late.len())
+    }
+
+    /// Owes a look at every case whose sent referral is to be read again.
+    pub fn owe_watch_looks(&mut self) -> Result<(), Error> {
+        let due = select(self.connection, "watched <= ?1 ORDER BY id", &[&self.now.timestamp_millis()])?;
+        for delivery in due {
+            // Read again tomorrow, whatever becomes of this look; a wall clock set back must not stretch that.
+            self.watch(delivery.id, Some(self.now + TimeDelta::days(1)))?;
+            if let Some(key) = delivery.about.case_key {
+                self.owe_look(Walk::Referrals, key, delivery.about.case_id)?;
+            }
+        }
+        let too_far = (self.now + TimeDelta::days(1)).timestamp_millis();
+        self.connection.prepare_cached("UPDATE deliveries SET watched = ?1 WHERE watched > ?1")?.execute([too_far])?;
+        Ok(())
+    }
+
+    /// Open entries whose alarm is due again: never alarmed, or longer than a day ago. Marks them as alarmed.
+    pub fn alarms(&mut self) -> Result<Vec<(DeliveryId, String, Option<String>)>, Error> {
+        let day = TimeDelta::days(1);
+        let mut statement = self.connection.prepare_cached(
+            "UPDATE entries SET alarmed = ?1
+             WHERE closed IS NULL AND kind IN ('held', 'late', 'withdrawn_after_send', 'number_already_delivered', 'not_stored', 'conflict')
+               AND coalesce(alarmed, CASE kind WHEN 'withdrawn_after_send' THEN made ELSE 0 END) <= ?2
+             RETURNING id, kind, reason",
+        )?;
+        let rows = statement.query_map((self.now.timestamp_millis(), (self.now - day).timestamp_millis()), |row| {
+            Ok((DeliveryId(row.get(0)?), row.get(1)?, row.get(2)?))
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Forgets what was settled before `before`; not what is watched, nor what an open entry is about.
+    pub fn prune(&mut self, before: DateTime<Utc>) -> Result<usize, Error> {
+        let before = before.timestamp_millis();
+        self.connection.execute("DELETE FROM entries WHERE closed < ?1", [before])?;
+        self.connection.execute(
+            "DELETE FROM story WHERE delivery IN (SELECT id FROM deliveries d WHERE settled < ?1 AND watched IS NULL
+                AND NOT EXISTS (SELECT 1 FROM entries e WHERE e.delivery = d.id))",
+            [before],
+        )?;
+        self.connection.execute("DELETE FROM story WHERE delivery IS NULL AND time < ?1", [before])?;
+        Ok(self.connection.execute(
+            "DELETE FROM deliveries WHERE settled < ?1 AND watched IS NULL
+                AND NOT EXISTS (SELECT 1 FROM entries e WHERE e.delivery = deliveries.id)",
+            [before],
+        )?)
+    }
+
+    /// Wants a checkpoint after this commit that overwrites what was erased and lets the file shrink.
+    pub fn want_checkpoint(&mut self) {
+        self.told.checkpoint = true;
+    }
+}
+
+/// Overwrites the write-ahead log. A reader in the way leaves the wish standing for the next turn.
+pub(super) fn checkpoint(connection: &Connection, shared: &Shared) -> Result<(), Error> {
+    connection.execute_batch("PRAGMA incremental_vacuum(2000)")?;
+    let busy: bool = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    shared.erased.store(busy, Ordering::Relaxed);
+    Ok(())
+}
