@@ -131,6 +131,13 @@ impl Agenda {
         }
     }
 
+    /// Moves a task that is lent: it could not even be read.
+    pub fn postpone(&mut self, id: DeliveryId, due: Duration) {
+        if let Some(task) = self.tasks.get(&id).copied() {
+            self.put(Task { due, ..task });
+        }
+    }
+
     /// Whether somebody attempts this delivery now.
     #[must_use]
     pub fn is_lent(&self, id: DeliveryId) -> bool {

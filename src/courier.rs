@@ -1,0 +1,217 @@
+//! Attempts deliveries and judges the answers: five outcomes, matched in one place.
+//!
+//! It lends deliveries from the agenda as the health of the systems allows, attempts each errand in its own room, and gives
+//! what came of it to the spool in one transaction. It does not know how anything is stored.
+
+mod attempt;
+mod look;
+mod open_intervention;
+mod record_decision;
+mod report_decision;
+mod send_feedback;
+mod send_referral;
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{sync::watch, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use self::attempt::{Attempt, Verdict};
+use crate::{
+    agenda::{Pick, Task},
+    health::Leave,
+    programme::Programme,
+    referral::{DeliveryId, Errand, System},
+};
+
+/// How many attempts are under way: nothing, or so many. Tests and `poll` wait for nothing.
+pub type Busy = watch::Sender<usize>;
+
+/// Attempts what is due until told to stop; then takes nothing more and waits for what is under way.
+pub async fn run(programme: Arc<Programme>, stop: CancellationToken, busy: Arc<Busy>) {
+    let mut attempts = JoinSet::new();
+    let mut under_way = UnderWay::default();
+    let shared = Arc::clone(programme.spool.shared());
+    loop {
+        let bell = shared.bell.notified();
+        tokio::pin!(bell);
+        bell.as_mut().enable();
+        let mut wake = Duration::MAX;
+        if !stop.is_cancelled() {
+            for system in System::ALL {
+                while let Some(task) = lend(&programme, &mut under_way, *system, &mut wake) {
+                    let id = attempts.spawn(attempt(Arc::clone(&programme), task)).id();
+                    under_way.tasks.insert(id, task);
+                }
+            }
+        }
+        busy.send_replace(attempts.len());
+        if stop.is_cancelled() && attempts.is_empty() {
+            return;
+        }
+        tokio::select! {
+            Some(ended) = attempts.join_next_with_id(), if !attempts.is_empty() => {
+                let broken = ended.as_ref().is_err();
+                let id = ended.map_or_else(|error| error.id(), |(id, ())| id);
+                if let Some(task) = under_way.tasks.remove(&id) {
+                    under_way.end(&programme, &task, broken);
+                }
+            },
+            () = &mut bell => {}
+            () = programme.clock.sleep_until(wake), if wake < Duration::MAX => {}
+            () = stop.cancelled(), if !stop.is_cancelled() => {}
+        }
+    }
+}
+
+/// How many attempts use each system.
+#[derive(Debug, Default)]
+struct UnderWay {
+    tasks: HashMap<tokio::task::Id, Task>,
+    to: [usize; 2],
+    using: [usize; 2],
+}
+
+impl UnderWay {
+    fn begin(&mut self, errand: Errand) {
+        self.to[errand.addressee() as usize] += 1;
+        for system in System::ALL.iter().filter(|system| errand.needs(**system)) {
+            self.using[*system as usize] += 1;
+        }
+    }
+
+    /// Gives a delivery back. One whose attempt broke off is put off for the longest pause: it would break again.
+    fn end(&mut self, programme: &Programme, task: &Task, broken: bool) {
+        self.to[task.errand.addressee() as usize] -= 1;
+        let mut health = programme.health();
+        for system in System::ALL.iter().filter(|system| task.errand.needs(**system)) {
+            self.using[*system as usize] -= 1;
+            if self.using[*system as usize] == 0 {
+                health[*system as usize].probe_ended();
+            }
+        }
+        drop(health);
+        let mut agenda = programme.spool.shared().agenda();
+        if broken {
+            tracing::error!(delivery = task.id.0, "an attempt broke off; it is tried again later");
+            agenda.postpone(task.id, programme.clock.monotonic() + programme.settings.delivery.longest_pause);
+        }
+        agenda.give_back(task.id);
+    }
+}
+
+/// Lends the next delivery for a system, if its health, and that of any other system the errand needs, allows one.
+fn lend(programme: &Programme, under_way: &mut UnderWay, addressee: System, wake: &mut Duration) -> Option<Task> {
+    let now = programme.clock.monotonic();
+    let parallel = match addressee {
+        System::Primero => programme.settings.primero.parallel,
+        System::Dtp => programme.settings.dtp.parallel,
+    };
+    if under_way.to[addressee as usize] >= parallel {
+        return None;
+    }
+    let mut health = programme.health();
+    let mut may = |system: System, health: &[crate::health::Health; 2]| {
+        let alone = under_way.using[system as usize] == 0;
+        match health[system as usize].leave(now) {
+            Leave::All => (true, None),
+            Leave::One => (alone, None),
+            Leave::Probe { only_written } => (alone, Some(only_written)),
+            Leave::None(until) => {
+                *wake = (*wake).min(until);
+                (false, None)
+            }
+        }
+    };
+    let (allowed, probe) = may(addressee, &health);
+    if !allowed {
+        return None;
+    }
+    let (primero_allowed, primero_probe) = if addressee == System::Primero { (true, None) } else { may(System::Primero, &health) };
+    let resting = programme.resting();
+    let none = HashSet::new();
+    let probing = probe.is_some();
+    let pick = Pick {
+        addressee,
+        resting: &resting,
+        without_primero: !primero_allowed,
+        only_written: probe == Some(true),
+        not: if probing { health[addressee as usize].probed() } else { &none },
+    };
+    let mut agenda = programme.spool.shared().agenda();
+    let mut task = agenda.lend(now, pick);
+    if task.is_none() && probing && !health[addressee as usize].probed().is_empty() {
+        // Every errand has probed once; the round begins again.
+        task = agenda.lend(now, Pick { not: &none, ..pick });
+        if task.is_some() {
+            health[addressee as usize].forget_probes();
+        }
+    }
+    match task {
+        Some(task) => {
+            for (system, probing) in [(addressee, probing), (System::Primero, primero_probe.is_some())] {
+                if probing && task.errand.needs(system) {
+                    health[system as usize].probe_started(Some(task.id));
+                }
+            }
+            under_way.begin(task.errand);
+            Some(task)
+        }
+        None => {
+            if let Some(due) = agenda.next_due().filter(|due| *due > now) {
+                *wake = (*wake).min(due);
+            }
+            None
+        }
+    }
+}
+
+/// Attempts one delivery, from the row to the row.
+async fn attempt(programme: Arc<Programme>, task: Task) {
+    if let Some(mut attempt) = load(&programme, task.id).await {
+        let verdict = match task.errand {
+            Errand::OpenIntervention => open_intervention::attempt(&mut attempt).await,
+            Errand::RecordDecision => record_decision::attempt(&mut attempt).await,
+            Errand::Look => return look_and_send(attempt).await,
+            Errand::SendReferral => send_referral::attempt(&mut attempt).await,
+            Errand::ReportDecision => report_decision::attempt(&mut attempt).await,
+            Errand::SendFeedback => send_feedback::attempt(&mut attempt).await,
+        };
+        attempt.conclude(verdict.unwrap_or_else(|verdict| verdict)).await;
+    }
+}
+
+/// A look decides, and what may go at once goes with what was just read.
+async fn look_and_send(mut attempt: Attempt) {
+    let programme = Arc::clone(&attempt.programme);
+    match look::attempt(&mut attempt).await {
+        Ok(leaving) => {
+            attempt.conclude(Verdict::NotNeeded(crate::reason::Reason::NothingToDo)).await;
+            for leaving in leaving {
+                let id = leaving.delivery.id;
+                let mut sending = Attempt::new(Arc::clone(&programme), leaving.delivery);
+                let verdict = send_referral::post(&mut sending, leaving.service_type, &leaving.message).await;
+                sending.conclude(verdict.unwrap_or_else(|verdict| verdict)).await;
+                programme.spool.shared().agenda().give_back(id);
+            }
+        }
+        Err(verdict) => attempt.conclude(verdict).await,
+    }
+}
+
+/// The delivery as it stands now; `None` if it was settled meanwhile.
+async fn load(programme: &Arc<Programme>, id: DeliveryId) -> Option<Attempt> {
+    match programme.spool.read(|reading| reading.delivery(id)) {
+        Ok(Some(delivery)) if delivery.settled.is_none() => Some(Attempt::new(Arc::clone(programme), delivery)),
+        Ok(_) => None,
+        Err(error) => {
+            tracing::error!(%error, delivery = id.0, "could not read a delivery; it is tried again");
+            programme.spool.shared().agenda().postpone(id, programme.clock.monotonic() + programme.settings.delivery.longest_pause);
+            None
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! Looks at a changed case: what does it ask of us? One look does only its walk's work.
+//!
+//! It leaves errands with references, or hands on what may go at once. It keeps nothing of the case.
+
+use super::{
+    attempt::{Attempt, Names, Step, Verdict},
+    send_referral::{message, service_named},
+};
+use crate::{
+    activity::Basis,
+    consent,
+    decisions::{Decided, decisions_in},
+    health::Leave,
+    mapping::Gap,
+    personal::Personal,
+    primero::{Case, Document, Referral, ReferralStatus, Trouble, text},
+    reason::Reason,
+    referral::{CaseId, CaseKey, OutgoingId, System, Walk},
+    spool::{
+        delivery::Delivery,
+        looks::Found,
+        settle::{Conclusion, Report},
+    },
+};
+
+/// How long a held errand waits before it is looked at again.
+const LOOK_AGAIN: chrono::TimeDelta = chrono::TimeDelta::minutes(30);
+
+/// A referral that leaves now, with what was just read.
+pub struct Leaving {
+    /// Its errand, stored and marked as one that may have left; its lease is ours.
+    pub delivery: Delivery,
+    /// What is posted.
+    pub message: Personal<Document>,
+    /// Primero's service type, for the counters.
+    pub service_type: Option<String>,
+}
+
+/// Attempts the look; returns what leaves at once.
+pub async fn attempt(at: &mut Attempt) -> Step<Vec<Leaving>> {
+    let about = at.delivery.about.clone();
+    let (Some(key), Some(walk)) = (about.case_key, about.walk) else { return Ok(Vec::new()) };
+    if !at.programme.runs(walk.flow()) {
+        return Err(Verdict::later(Reason::AgreementNotValid));
+    }
+    match walk {
+        Walk::Referrals => look_for_referrals(at, key).await,
+        Walk::Decisions => look_for_decisions(at, key).await.map(|()| Vec::new()),
+    }
+}
+
+async fn look_for_decisions(at: &mut Attempt, key: CaseKey) -> Step<()> {
+    let programme = at.programme.clone();
+    let read = programme.primero.case(key, &programme.decision_fields()).await;
+    at.heard_primero(Names::OneRecord, &read);
+    let case = match read {
+        Err(Trouble::NotFound) => return Ok(()),
+        other => at.primero(Names::OneRecord, other)?,
+    };
+    if !case.enabled || case.text("module_id") != Some(programme.mapping.module()) {
+        return Ok(());
+    }
+    let case_id = case.case_id();
+    for (number, decided) in decisions_in(&case) {
+        let (known, own) = at.state(programme.spool.read(|reading| {
+            Ok((reading.known_intervention(&number)?.unwrap_or_default(), reading.case_digest(key)))
+        }))?;
+        let case_id = case_id.clone();
+        let (decision, service) = match decided {
+            Decided::Once(decision, service) if known.case.is_none_or(|heard_from| heard_from == own) => (decision, service),
+            // A number that belongs to one case is heard only from that case.
+            Decided::Once(..) | Decided::Contradicting => {
+                at.state(programme.spool.write(move |tx| tx.conflict(&number, case_id, key)).await)?;
+                continue;
+            }
+        };
+        if known.last_status != Some(decision) {
+            let service = text(service, "unique_id").map(str::to_owned);
+            at.state(programme.spool.write(move |tx| tx.owe_report(&number, key, case_id, service)).await)?;
+        }
+    }
+    Ok(())
+}
+
+async fn look_for_referrals(at: &mut Attempt, key: CaseKey) -> Step<Vec<Leaving>> {
+    let programme = at.programme.clone();
+    let watched = at.state(programme.spool.read(|reading| reading.watched(key)))?;
+    let read = programme.primero.case(key, &programme.referral_fields()).await;
+    at.heard_primero(Names::OneRecord, &read);
+    let case = match read {
+        Err(trouble @ (Trouble::NotFound | Trouble::Forbidden)) => {
+            for sent in watched {
+                tell_withdrawn(at, sent, Reason::OutOfSight).await?;
+            }
+            if trouble == Trouble::NotFound {
+                return Ok(Vec::new());
+            }
+            return at.primero(Names::OneRecord, Err(trouble));
+        }
+        other => at.primero(Names::OneRecord, other)?,
+    };
+    let referrals = programme.primero.referrals(key).await;
+    let referrals = at.primero(Names::OneRecord, referrals)?;
+    for sent in watched {
+        watch(at, &case, &referrals, sent).await?;
+    }
+    let Some(case_id) = case.case_id() else { return Ok(Vec::new()) };
+    let mut leaving = Vec::new();
+    for referral in &referrals {
+        leaving.extend(judge(at, &case, &case_id, referral).await?);
+    }
+    Ok(leaving)
+}
+
+/// A referral that was sent, or may have been: was it withdrawn since?
+async fn watch(at: &mut Attempt, case: &Case, referrals: &[Referral], sent: Delivery) -> Step<()> {
+    let programme = at.programme.clone();
+    let now = programme.clock.now();
+    let referral = referrals.iter().find(|referral| Some(referral.id) == sent.about.referral);
+    let on_consent = sent.basis.is_none_or(|basis| basis == Basis::Consent);
+    let (withdrawn, over) = match referral.map(|referral| referral.status) {
+        None => (Some(Reason::OutOfSight), false),
+        Some(ReferralStatus::Revoked) => (Some(Reason::ReferralRevoked), true),
+        Some(ReferralStatus::Rejected | ReferralStatus::Done) => (None, true),
+        Some(ReferralStatus::InProgress | ReferralStatus::Accepted) if !case.enabled => (Some(Reason::CaseDisabled), false),
+        Some(ReferralStatus::InProgress | ReferralStatus::Accepted) => {
+            let lost = on_consent && !consent::consent_given(&programme.rules(), case, now);
+            (lost.then_some(Reason::ConsentWithdrawn), false)
+        }
+    };
+    if over {
+        let id = sent.id;
+        at.state(programme.spool.write(move |tx| tx.watch(id, None)).await)?;
+    }
+    match withdrawn {
+        Some(reason) => tell_withdrawn(at, sent, reason).await,
+        None => Ok(()),
+    }
+}
+
+async fn tell_withdrawn(at: &Attempt, sent: Delivery, reason: Reason) -> Step<()> {
+    at.state(at.programme.spool.write(move |tx| tx.withdrawn(&sent, reason)).await)
+}
+
+/// One referral of the case: ignored, withheld, held, owed, or leaving now.
+async fn judge(at: &mut Attempt, case: &Case, case_id: &CaseId, referral: &Referral) -> Step<Option<Leaving>> {
+    let programme = at.programme.clone();
+    let service = service_named(case, referral);
+    let now = programme.clock.now();
+    let verdict = consent::may_leave(&programme.rules(), case, service, referral, None, now);
+    if verdict == consent::Verdict::NotOurs {
+        return Ok(None);
+    }
+    let service_id = referral.service_record_id.clone().unwrap_or_default();
+    let Some(found) = OutgoingId::new(case_id, &service_id).map(|outgoing| Found {
+        referral: referral.id,
+        case_key: case.key,
+        case_id: case_id.clone(),
+        service: service_id,
+        outgoing,
+    }) else {
+        return Ok(None);
+    };
+    match verdict {
+        consent::Verdict::NotOurs => Ok(None),
+        consent::Verdict::Withheld(Reason::NotInProgress) => {
+            // Nothing to send, and so nothing that a person should do about it.
+            at.state(programme.spool.write(move |tx| tx.nothing_to_send(found.referral)).await)?;
+            Ok(None)
+        }
+        consent::Verdict::Withheld(reason) => {
+            at.state(programme.spool.write(move |tx| tx.withhold(&found, reason)).await)?;
+            Ok(None)
+        }
+        consent::Verdict::Held(reason) => {
+            at.state(programme.spool.write(move |tx| tx.owe_held_referral(&found, reason, now + LOOK_AGAIN)).await)?;
+            Ok(None)
+        }
+        consent::Verdict::MayLeave(basis) => {
+            let service = Personal::new(service.cloned().unwrap_or_default());
+            leave(at, case, service, found, basis).await
+        }
+    }
+}
+
+/// A referral may leave: now, if DTP is well, else when its errand is due.
+async fn leave(at: &mut Attempt, case: &Case, service: Personal<Document>, found: Found, basis: Basis) -> Step<Option<Leaving>> {
+    let programme = at.programme.clone();
+    let sending = at.state(programme.spool.read(|reading| reading.sending(found.referral)))?;
+    if sending.taken || sending.newest.as_ref().is_some_and(|newest| newest.settled.is_none()) {
+        return Ok(None);
+    }
+    let message = match message(at, case, &service).await {
+        Ok(message) => message,
+        Err(Verdict::Refused { reason, gaps, .. }) => {
+            refuse(at, found, reason, gaps).await?;
+            return Ok(None);
+        }
+        Err(verdict) => return Err(verdict),
+    };
+    let well = programme.health()[System::Dtp as usize].leave(programme.clock.monotonic()) == Leave::All;
+    let basis = well.then_some(basis);
+    let owed = at.state(programme.spool.write(move |tx| tx.owe_referral(&found, basis)).await)?;
+    let service_type = text(service.reveal(), "service_type").map(str::to_owned);
+    Ok(owed.filter(|_| well).map(|delivery| Leaving { delivery, message, service_type }))
+}
+
+/// A referral that cannot be mapped: a person must know, and DTP is told nothing.
+async fn refuse(at: &Attempt, found: Found, reason: Reason, gaps: Vec<Gap>) -> Step<()> {
+    let result = at.programme.spool.write(move |tx| {
+        let Some(delivery) = tx.owe_referral(&found, None)? else { return Ok(()) };
+        let conclusion = Conclusion::Refused { reason, gaps };
+        tx.conclude(Report { delivery, conclusion, status: None, fields: Vec::new(), notes: Vec::new(), service_type: None })?;
+        Ok(())
+    });
+    at.state(result.await)
+}

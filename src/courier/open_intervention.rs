@@ -1,0 +1,412 @@
+//! Opens an intervention in Primero: map, match, create or add the service, confirm.
+//!
+//! Never the wrong child: no write without an exact match on every identifier given, and no guess between several.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::attempt::{Attempt, Names, Step, Verdict};
+use crate::{
+    config::ClosedCase,
+    mapping::{CaseDraft, Gap, InterventionContext, Origin},
+    matching,
+    personal::Personal,
+    primero::{Case, Document, Filter, Trouble, text},
+    reason::Reason,
+    referral::{CaseKey, System},
+    spool::settle::Note,
+};
+
+/// How often the service may be gone after we wrote it before a person looks.
+const MOST_WRITES: u32 = 2;
+/// How often a case that vanished under our hands is matched again.
+const MOST_MATCHES: u32 = 2;
+
+/// What matching found.
+enum Matched {
+    /// No case: one is created.
+    None,
+    /// Exactly one case, and nothing that speaks against it.
+    One(Box<Case>),
+}
+
+/// Attempts the delivery.
+pub async fn attempt(at: &mut Attempt) -> Step<Verdict> {
+    let programme = at.programme.clone();
+    let rows = rows(at)?;
+    let number = at.delivery.about.intervention.clone().ok_or(Verdict::Stopped(Reason::ParcelMissing))?;
+    let context = InterventionContext {
+        intake_user: &programme.settings.primero.intake_user,
+        today: programme.clock.now().date_naive(),
+        service_types: &programme.settings.flow1.service_types,
+    };
+    let draft = match programme.mapping.case_draft(&number, rows.reveal(), context) {
+        Ok(draft) => draft,
+        Err(gaps) => {
+            clear_doubt_of_unmappable(at, rows.reveal()).await?;
+            return Err(Verdict::unmappable(None, gaps));
+        }
+    };
+    at.service_type = text(draft.service.reveal(), programme.mapping.service().kind.as_str()).map(str::to_owned);
+    let mut matches = 0;
+    let mut writes = 0;
+    loop {
+        matches += 1;
+        let (case, wrote) = match match_case(at, &draft).await? {
+            Matched::None => {
+                let wrote = create(at, &draft).await?;
+                (CaseKey(programme.spool.identity().case_key(draft.person_number.reveal())), wrote)
+            }
+            Matched::One(case) if service_of(at, &case, &draft).is_some() => (case.key, false),
+            Matched::One(case) => {
+                let _turn = programme.write_alone(case.key).await;
+                match add_service(at, &case, &draft).await? {
+                    true => (case.key, true),
+                    // The case vanished between our reading and our writing.
+                    false if matches < MOST_MATCHES => continue,
+                    false => return Err(Verdict::later(Reason::CaseChanged)),
+                }
+            }
+        };
+        writes += u32::from(wrote);
+        match confirm(at, case, &draft, wrote).await? {
+            Some(verdict) => return Ok(verdict),
+            None if writes < MOST_WRITES && matches < MOST_WRITES + MOST_MATCHES => {}
+            None => return Err(Verdict::held(Reason::Unconfirmed)),
+        }
+    }
+}
+
+/// The rows of the intervention, out of the parcel.
+fn rows(at: &Attempt) -> Step<Personal<Vec<Document>>> {
+    let parcel = at.state(at.programme.spool.read(|reading| reading.parcel(&at.delivery)))?;
+    let parcel = parcel.ok_or(Verdict::Stopped(Reason::ParcelMissing))?;
+    serde_json::from_slice(parcel.reveal()).map(Personal::new).map_err(|_| Verdict::Stopped(Reason::ParcelMissing))
+}
+
+/// Before an intervention that cannot be mapped is refused after a restart: does anything of ours stand in Primero?
+async fn clear_doubt_of_unmappable(at: &mut Attempt, rows: &[Document]) -> Step<()> {
+    if !at.delivery.may_have_acted || at.delivery.written {
+        return Ok(());
+    }
+    let number = at.delivery.about.intervention.clone();
+    let standing = match at.programme.mapping.person_number(rows) {
+        Some(person) => {
+            let field = at.programme.mapping.identity().person_number.clone();
+            let found = find(at, &field, person.reveal()).await?;
+            found.iter().any(|case| services_with(at, case, number.as_ref().map_or("", |number| number.as_str())))
+        }
+        // Without a person number nothing was ever matched or written.
+        None => false,
+    };
+    at.delivery.may_have_acted = standing;
+    Ok(())
+}
+
+fn services_with(at: &Attempt, case: &Case, number: &str) -> bool {
+    let field = &at.programme.mapping.service().number;
+    case.services().any(|service| text(service, field) == Some(number))
+}
+
+/// Finds the one case of this child, or none. Disabled cases and other modules are as if absent.
+async fn match_case(at: &mut Attempt, draft: &CaseDraft) -> Step<Matched> {
+    let identity = at.programme.mapping.identity().clone();
+    let number = draft.person_number.reveal();
+    let by_id = match &draft.given_case_id {
+        Some(id) => find(at, "case_id", id).await?,
+        None => Vec::new(),
+    };
+    let by_number = find(at, &identity.person_number, number).await?;
+    if by_id.len() > 1 || by_number.len() > 1 {
+        return Err(Verdict::held(Reason::Several));
+    }
+    let given = draft.given_case_id.is_some();
+    let case = match (by_id.into_iter().next(), by_number.into_iter().next()) {
+        (Some(by_id), Some(by_number)) if by_id.key != by_number.key => return Err(Verdict::held(Reason::Several)),
+        (_, Some(case)) if !given => case,
+        (Some(case), Some(_)) => case,
+        (None, Some(_)) => return Err(Verdict::held(Reason::IdentifiersDiffer)),
+        (Some(case), None) if case.text(&identity.person_number).is_none() => case,
+        (Some(_), None) => return Err(Verdict::held(Reason::IdentifiersDiffer)),
+        (None, None) => {
+            at.delivery.may_have_acted = false;
+            return match_none(at, number, &identity.person_number).await;
+        }
+    };
+    if service_of(at, &case, draft).is_none() {
+        at.delivery.may_have_acted = false;
+    }
+    let fields = matching::contradictions(&identity, draft.new_case.reveal(), case.document.reveal());
+    if fields.is_empty() {
+        Ok(Matched::One(Box::new(case)))
+    } else {
+        Err(Verdict::Held { reason: Reason::IdentityDiffers, fields, status: None })
+    }
+}
+
+/// Nobody carries the number. Before a case is made for it, somebody might carry it in another spelling.
+async fn match_none(at: &mut Attempt, number: &str, field: &str) -> Step<Matched> {
+    let programme = at.programme.clone();
+    let fields = fields(at);
+    let similar = programme.primero.query(number, programme.mapping.module(), &fields).await;
+    let similar = at.primero(Names::Nothing, similar)?;
+    let is_similar = |case: &Case| case.text(field).is_some_and(|other| matching::same_number(number, other));
+    if similar.iter().any(|case| case.enabled && is_similar(case)) {
+        return Err(Verdict::held(Reason::SimilarNumber));
+    }
+    Ok(Matched::None)
+}
+
+async fn find(at: &mut Attempt, field: &str, value: &str) -> Step<Vec<Case>> {
+    let programme = at.programme.clone();
+    let filter = Filter { equals: (field, value), module: programme.mapping.module() };
+    let found = programme.primero.find(&filter, &fields(at)).await;
+    at.primero(Names::Nothing, found)
+}
+
+/// The case fields that matching, writing and confirming look at.
+fn fields(at: &Attempt) -> Vec<&'static str> {
+    at.programme.flow1_fields()
+}
+
+/// The service of this intervention, if the case has it: by our id, or by the intervention number.
+fn service_of<'a>(at: &Attempt, case: &'a Case, draft: &CaseDraft) -> Option<&'a Document> {
+    let names = at.programme.mapping.service();
+    let ours = draft.service_id.to_string();
+    let number = text(draft.service.reveal(), &names.number);
+    case.services()
+        .find(|service| text(service, &names.id).is_some_and(|id| id.eq_ignore_ascii_case(&ours)))
+        .or_else(|| case.services().find(|service| number.is_some() && text(service, &names.number) == number))
+}
+
+/// Makes a new case. `false` if it was there already from an earlier attempt.
+async fn create(at: &mut Attempt, draft: &CaseDraft) -> Step<bool> {
+    let programme = at.programme.clone();
+    let key = CaseKey(programme.spool.identity().case_key(draft.person_number.reveal()));
+    let _turn = programme.write_alone(key).await;
+    let mut document = draft.new_case.reveal().clone();
+    document.insert("id".to_owned(), json!(key.to_string()));
+    document.insert("services_section".to_owned(), json!([draft.service.reveal()]));
+    let created = programme.primero.create(&document).await;
+    at.heard_primero(Names::Nothing, &created);
+    let conflict = match created {
+        Ok(()) => {
+            at.delivery.new_case = Some(true);
+            return Ok(true);
+        }
+        Err(Trouble::Conflict) => true,
+        Err(Trouble::Unwell(unwell)) if unwell.effect_possible => {
+            at.delivery.may_have_acted = true;
+            false
+        }
+        Err(Trouble::Invalid(pointers)) => return Err(refused_values(at, &pointers)),
+        Err(Trouble::Refused(status)) => return Err(refused(status)),
+        Err(trouble) => return at.primero(Names::Nothing, Err(trouble)),
+    };
+    let read = programme.primero.case(key, &fields(at)).await;
+    at.heard_primero(Names::OneRecord, &read);
+    match read {
+        Ok(case) if !case.enabled || case.text("module_id") != Some(programme.mapping.module()) => {
+            Err(Verdict::held(Reason::CaseOutOfReach))
+        }
+        Ok(case) => {
+            let number = case.text(&programme.mapping.identity().person_number);
+            if number == Some(draft.person_number.reveal().as_str()) {
+                // Ours from before. Without our service it is matched again, as any case that is there.
+                let ours = service_of(at, &case, draft).is_some();
+                at.delivery.new_case = ours.then_some(true);
+                Ok(ours && !conflict)
+            } else {
+                Err(Verdict::held(Reason::IdentifiersDiffer))
+            }
+        }
+        Err(Trouble::Forbidden) => Err(Verdict::held(Reason::CaseOutOfReach)),
+        Err(Trouble::NotFound) if conflict => Err(Verdict::held(Reason::CaseOutOfReach)),
+        Err(Trouble::NotFound) => Err(Verdict::later(Reason::ConnectionLost)),
+        Err(trouble) => at.primero(Names::OneRecord, Err(trouble)),
+    }
+}
+
+/// Adds the service to a case, and nothing else but identity values that it lacks. `false` if the case is not there any more.
+async fn add_service(at: &mut Attempt, case: &Case, draft: &CaseDraft) -> Step<bool> {
+    let programme = at.programme.clone();
+    match case.text("status") {
+        Some("open") => {}
+        status => match programme.settings.flow1.closed_case {
+            // A case that is a duplicate or has moved is no place for a new service, whatever is configured.
+            _ if !matches!(status, Some("closed")) => return Err(Verdict::held(Reason::CaseNotOpen)),
+            ClosedCase::Hold => return Err(Verdict::held(Reason::CaseNotOpen)),
+            ClosedCase::Refuse => {
+                let gaps = vec![Gap { reason: Reason::NotMatchedSafely, field: String::new() }];
+                return Err(Verdict::unmappable(Some(Reason::CaseNotOpen), gaps));
+            }
+            ClosedCase::Reopen => {}
+        },
+    }
+    let mut document = missing_identity(at, case, draft);
+    document.insert("services_section".to_owned(), json!([draft.service.reveal()]));
+    patch(at, case.key, &document).await
+}
+
+/// Identity values that the case lacks and our role is known to read: only then is "empty" known to be empty.
+fn missing_identity(at: &Attempt, case: &Case, draft: &CaseDraft) -> Document {
+    draft
+        .if_empty
+        .reveal()
+        .iter()
+        .filter(|(field, _)| at.programme.reads(field) && is_empty(case.document.reveal().get(*field)))
+        .map(|(field, value)| (field.clone(), value.clone()))
+        .collect()
+}
+
+async fn patch(at: &mut Attempt, key: CaseKey, document: &Document) -> Step<bool> {
+    let programme = at.programme.clone();
+    let patched = programme.primero.patch_case(key, document).await;
+    at.heard_primero(Names::OneRecord, &patched);
+    match patched {
+        Ok(_) => Ok(true),
+        Err(Trouble::NotFound) => Ok(false),
+        Err(Trouble::Invalid(pointers)) => Err(refused_values(at, &pointers)),
+        Err(Trouble::Refused(status)) => Err(refused(status)),
+        Err(trouble) => {
+            if let Trouble::Unwell(unwell) = &trouble {
+                at.delivery.may_have_acted |= unwell.effect_possible;
+            }
+            at.primero(Names::OneRecord, Err(trouble))
+        }
+    }
+}
+
+/// Reads the case again: is our service there, with number, type and status? `None` if it is gone.
+async fn confirm(at: &mut Attempt, key: CaseKey, draft: &CaseDraft, wrote: bool) -> Step<Option<Verdict>> {
+    at.delivery.may_have_acted |= wrote;
+    let Some((case, service)) = read_service(at, key, draft).await? else { return Ok(None) };
+    let names = at.programme.mapping.service().clone();
+    let sent = draft.service.reveal();
+    let essential = [&names.number, &names.kind, &names.status];
+    let missing: Vec<&String> = essential.into_iter().filter(|field| is_empty(service.get(*field))).collect();
+    if !missing.is_empty() {
+        at.delivery.written = true;
+        let not_writable =
+            || Verdict::Blocked { system: System::Primero, reason: Reason::FieldsNotWritable, status: Some(200) };
+        if wrote {
+            return Err(not_writable());
+        }
+        // An item that is there already gets the keys that it lacks, and nothing else of it.
+        let mut item: Document = missing.iter().filter_map(|field| Some(((*field).clone(), sent.get(*field)?.clone()))).collect();
+        item.insert(names.id.clone(), service.get(&names.id).cloned().unwrap_or(Value::Null));
+        let document = Document::from_iter([("services_section".to_owned(), json!([item]))]);
+        let turn = at.programme.clone();
+        let _turn = turn.write_alone(key).await;
+        if !patch(at, key, &document).await? {
+            return Ok(None);
+        }
+        let Some((_, service)) = read_service(at, key, draft).await? else { return Ok(None) };
+        if essential.into_iter().any(|field| is_empty(service.get(field))) {
+            return Err(not_writable());
+        }
+    }
+    let Some(case_id) = case.case_id() else {
+        at.delivery.written = true;
+        return Err(Verdict::Held { reason: Reason::Unconfirmed, fields: vec!["case_id".to_owned()], status: None });
+    };
+    notes(at, &case, &service, draft, wrote);
+    at.delivery.written = true;
+    at.delivery.about.case_key = Some(key);
+    at.delivery.about.case_id = Some(case_id);
+    at.delivery.about.service = text(&service, &names.id).map(str::to_owned);
+    at.delivery.new_case = at.delivery.new_case.or(Some(false));
+    Ok(Some(Verdict::Delivered))
+}
+
+async fn read_service(at: &mut Attempt, key: CaseKey, draft: &CaseDraft) -> Step<Option<(Case, Document)>> {
+    let programme = at.programme.clone();
+    let read = programme.primero.case(key, &fields(at)).await;
+    at.heard_primero(Names::OneRecord, &read);
+    let case = match read {
+        Err(Trouble::NotFound) => return Ok(None),
+        other => at.primero(Names::OneRecord, other)?,
+    };
+    let service = service_of(at, &case, draft).cloned();
+    Ok(service.map(|service| (case, service)))
+}
+
+/// What a person should know although it was delivered.
+fn notes(at: &mut Attempt, case: &Case, service: &Document, draft: &CaseDraft, wrote: bool) {
+    let names = at.programme.mapping.service().clone();
+    let sent = draft.service.reveal();
+    let changed = |field: &&String| {
+        let (ours, theirs) = (sent.get(*field), service.get(*field));
+        !is_empty(theirs) && ours != theirs
+    };
+    let mut differing: Vec<String> = [&names.number, &names.kind, &names.status].into_iter().filter(changed).cloned().collect();
+    let created = at.delivery.new_case == Some(true);
+    if !created {
+        differing.extend(matching::differing(
+            at.programme.mapping.identity(),
+            draft.new_case.reveal(),
+            case.document.reveal(),
+        ));
+    }
+    if !differing.is_empty() {
+        at.notes.push(Note::Differs(differing));
+    }
+    if !wrote {
+        return;
+    }
+    let lost = |sent: &Document, stored: &Document| -> BTreeSet<String> {
+        sent.iter().filter(|(field, value)| !is_empty(Some(value)) && is_empty(stored.get(*field))).map(|(field, _)| field.clone()).collect()
+    };
+    let mut not_stored = lost(sent, service);
+    if created {
+        not_stored.extend(lost(draft.new_case.reveal(), case.document.reveal()));
+    }
+    if !not_stored.is_empty() {
+        at.notes.push(Note::NotStored(not_stored.into_iter().collect()));
+    }
+}
+
+/// Who is wrong when Primero refuses values: we, our table, or DTP?
+fn refused_values(at: &Attempt, pointers: &BTreeSet<String>) -> Verdict {
+    let origins: Vec<Option<Origin>> = pointers.iter().map(|pointer| at.programme.mapping.origin_of(pointer)).collect();
+    let status = Some(422);
+    if origins.contains(&Some(Origin::Ours)) {
+        return Verdict::Blocked { system: System::Primero, reason: Reason::ConstantRefused, status };
+    }
+    let mut gaps = Vec::new();
+    for origin in origins {
+        match origin {
+            Some(Origin::Theirs(field)) => gaps.push(Gap { reason: Reason::ValuesRefused, field }),
+            Some(Origin::Ours | Origin::Table) | None => {
+                let fields = pointers.iter().cloned().collect();
+                return Verdict::Held { reason: Reason::TableValueRefused, fields, status };
+            }
+        }
+    }
+    gaps.sort();
+    gaps.dedup();
+    if gaps.is_empty() {
+        return Verdict::Held { reason: Reason::TableValueRefused, fields: Vec::new(), status };
+    }
+    Verdict::Refused { reason: Reason::ValuesRefused, gaps, status }
+}
+
+fn refused(status: u16) -> Verdict {
+    // A redirect is no answer to a write; any other refusal is about this message.
+    if (300..400).contains(&status) {
+        return Verdict::Later { reason: Reason::NotAsPromised, status: Some(status), retry_after: None };
+    }
+    let gaps = vec![Gap { reason: Reason::ValuesRefused, field: String::new() }];
+    Verdict::Refused { reason: Reason::ValuesRefused, gaps, status: Some(status) }
+}
+
+fn is_empty(value: Option<&Value>) -> bool {
+    match value {
+        None | Some(Value::Null) => true,
+        Some(Value::String(text)) => text.trim().is_empty(),
+        Some(Value::Array(items)) => items.is_empty(),
+        Some(Value::Object(keys)) => keys.is_empty(),
+        Some(Value::Bool(_) | Value::Number(_)) => false,
+    }
+}

@@ -1,0 +1,153 @@
+//! Records UNHCR's decision on a referral in Primero. A decision is never refused: what does not fit is held for a person.
+
+use chrono::{DateTime, NaiveDateTime, Utc};
+use serde_json::Value;
+
+use super::attempt::{Attempt, Names, Step, Verdict};
+use crate::{
+    mapping::ReferralDecision,
+    personal::Personal,
+    primero::{Document, Filter, Referral, ReferralStatus, Trouble},
+    reason::Reason,
+    referral::{CaseKey, Decision, OutgoingId, ReferralId},
+    spool::settle::Note,
+};
+
+/// Attempts the delivery.
+pub async fn attempt(at: &mut Attempt) -> Step<Verdict> {
+    let programme = at.programme.clone();
+    let item = item(at)?;
+    let Some(outgoing) = at.delivery.about.outgoing.clone() else { return Err(Verdict::held(Reason::NoSuchReferral)) };
+    let Some(decision) = programme.mapping.referral_decision(item.reveal()) else {
+        return Err(Verdict::held(Reason::UnknownDecisionCode));
+    };
+    at.delivery.about.decision = Some(decision.decision);
+    let key = case_of(at, &outgoing).await?;
+    let referrals = programme.primero.referrals(key).await;
+    let referrals = at.primero(Names::OneRecord, referrals)?;
+    let referral = choose(at, &outgoing, &referrals, item.reveal())?.clone();
+    match (referral.status, decision.decision) {
+        // A repeat, or our own write whose answer was lost.
+        (ReferralStatus::Accepted | ReferralStatus::Done, Decision::Accepted) | (ReferralStatus::Rejected, Decision::Rejected) => {
+            at.delivery.about.case_key = Some(key);
+            at.delivery.about.referral = Some(referral.id);
+            Ok(Verdict::Delivered)
+        }
+        (ReferralStatus::InProgress, _) => {
+            at.delivery.about.case_key = Some(key);
+            at.delivery.about.referral = Some(referral.id);
+            let chosen = at.delivery.clone();
+            at.state(programme.spool.write(move |tx| tx.choose_referral(&chosen)).await)?;
+            record(at, key, referral.id, &decision).await
+        }
+        (ReferralStatus::Accepted | ReferralStatus::Rejected | ReferralStatus::Done | ReferralStatus::Revoked, _) => {
+            Ok(decided_before(at))
+        }
+    }
+}
+
+fn item(at: &Attempt) -> Step<Personal<Document>> {
+    let parcel = at.state(at.programme.spool.read(|reading| reading.parcel(&at.delivery)))?;
+    let parcel = parcel.ok_or(Verdict::Stopped(Reason::ParcelMissing))?;
+    serde_json::from_slice(parcel.reveal()).map(Personal::new).map_err(|_| Verdict::Stopped(Reason::ParcelMissing))
+}
+
+/// The case that the id names.
+async fn case_of(at: &mut Attempt, outgoing: &OutgoingId) -> Step<CaseKey> {
+    let programme = at.programme.clone();
+    let mut found = Vec::new();
+    for module in &programme.settings.referrals.modules {
+        let filter = Filter { equals: ("case_id", outgoing.case().as_str()), module };
+        let cases = programme.primero.find(&filter, &["case_id"]).await;
+        found.extend(at.primero(Names::Nothing, cases)?);
+    }
+    match found.as_slice() {
+        [] => Err(Verdict::held(Reason::NoSuchReferral)),
+        [case] => Ok(case.key),
+        _ => Err(Verdict::held(Reason::SeveralReferralsFit)),
+    }
+}
+
+/// Which referral is meant: the one chosen before; the one that we sent last under this id; else the newest in progress.
+fn choose<'a>(at: &Attempt, outgoing: &OutgoingId, referrals: &'a [Referral], item: &Document) -> Step<&'a Referral> {
+    if let Some(chosen) = at.delivery.about.referral {
+        return find(referrals, chosen).ok_or(Verdict::held(Reason::NoSuchReferral));
+    }
+    let fits = |referral: &&Referral| referral.service_record_id.as_deref().is_some_and(|id| outgoing.names_service(id));
+    let named: Vec<&Referral> = referrals.iter().filter(fits).collect();
+    if named.iter().any(|referral| referral.service_record_id != named[0].service_record_id) {
+        return Err(Verdict::held(Reason::SeveralReferralsFit));
+    }
+    let (sent, digests) = at.state(at.programme.spool.read(|reading| {
+        let digests: Vec<_> = named.iter().map(|referral| reading.referral_digest(referral.id)).collect();
+        Ok((reading.referrals_taken_under(outgoing)?, digests))
+    }))?;
+    let Some(last) = sent.last() else {
+        let newest = named.into_iter().filter(|referral| referral.status == ReferralStatus::InProgress).max_by_key(|referral| referral.created_at);
+        return newest.ok_or(Verdict::held(Reason::NoSuchReferral));
+    };
+    if sent.len() > 1 && review_date(item).is_none_or(|reviewed| reviewed <= last.taken) {
+        return Err(Verdict::held(Reason::SentTwiceUnderThisId));
+    }
+    let place = digests.iter().position(|digest| *digest == last.referral);
+    place.map(|place| named[place]).ok_or(Verdict::held(Reason::NoSuchReferral))
+}
+
+fn find(referrals: &[Referral], id: ReferralId) -> Option<&Referral> {
+    referrals.iter().find(|referral| referral.id == id)
+}
+
+/// `progres_reviewdate`; without a zone it is UTC.
+fn review_date(item: &Document) -> Option<DateTime<Utc>> {
+    let text = item.get("progres_reviewdate").and_then(Value::as_str)?.trim();
+    DateTime::parse_from_rfc3339(text)
+        .map(|time| time.with_timezone(&Utc))
+        .or_else(|_| text.parse::<NaiveDateTime>().map(|time| time.and_utc()))
+        .ok()
+}
+
+/// Writes the decision. Only an answer with our status counts.
+async fn record(at: &mut Attempt, key: CaseKey, id: ReferralId, decision: &ReferralDecision) -> Step<Verdict> {
+    let programme = at.programme.clone();
+    let _turn = programme.write_alone(key).await;
+    let reason = decision.rejected_reason.as_ref().map(|reason| reason.reveal().as_str());
+    let decided = programme.primero.decide(key, id, decision.decision, reason).await;
+    at.heard_primero(Names::OneRecord, &decided);
+    match decided {
+        Ok(status) if is(status, decision.decision) => Ok(Verdict::Delivered),
+        Ok(_) => Ok(decided_before(at)),
+        Err(Trouble::Invalid(fields)) => {
+            if fields.iter().any(|field| field.contains("consent")) {
+                at.notes.push(Note::Withdrawn(Reason::ConsentWithdrawn));
+            }
+            Err(Verdict::Held { reason: Reason::DecisionRefused, fields: fields.into_iter().collect(), status: Some(422) })
+        }
+        // After a rejection the case may be out of our sight: another read tells whether it was ours that went through.
+        Err(Trouble::Forbidden) => {
+            let referrals = programme.primero.referrals(key).await;
+            at.heard_primero(Names::OneRecord, &referrals);
+            let recorded = referrals.is_ok_and(|referrals| {
+                find(&referrals, id).is_some_and(|referral| is(referral.status, decision.decision))
+            });
+            if recorded { Ok(Verdict::Delivered) } else { at.primero(Names::OneRecord, Err(Trouble::Forbidden)) }
+        }
+        Err(Trouble::NotFound) => Err(Verdict::held(Reason::NoSuchReferral)),
+        Err(Trouble::Refused(status)) => {
+            Err(Verdict::Held { reason: Reason::DecisionRefused, fields: Vec::new(), status: Some(status) })
+        }
+        Err(trouble) => at.primero(Names::OneRecord, Err(trouble)),
+    }
+}
+
+fn is(status: ReferralStatus, decision: Decision) -> bool {
+    match decision {
+        Decision::Accepted => matches!(status, ReferralStatus::Accepted | ReferralStatus::Done),
+        Decision::Rejected => status == ReferralStatus::Rejected,
+    }
+}
+
+/// Somebody decided or revoked before: a person looks at the two.
+fn decided_before(at: &mut Attempt) -> Verdict {
+    at.notes.push(Note::Conflict);
+    Verdict::NotNeeded(Reason::DecidedBefore)
+}

@@ -1,0 +1,45 @@
+//! Tells DTP what was decided in Primero about an intervention. What is told is read at the moment of sending.
+
+use super::attempt::{Attempt, Names, Step, Verdict};
+use crate::{
+    decisions::{Decided, decisions_in},
+    personal::Personal,
+    primero::Trouble,
+    reason::Reason,
+};
+
+/// Attempts the delivery.
+pub async fn attempt(at: &mut Attempt) -> Step<Verdict> {
+    let programme = at.programme.clone();
+    let about = at.delivery.about.clone();
+    let (Some(number), Some(key)) = (about.intervention, about.case_key) else {
+        return Ok(Verdict::NotNeeded(Reason::NoLongerADecision));
+    };
+    let read = programme.primero.case(key, &programme.decision_fields()).await;
+    at.heard_primero(Names::OneRecord, &read);
+    let case = match read {
+        Err(Trouble::NotFound) => return Ok(Verdict::NotNeeded(Reason::NoLongerADecision)),
+        other => at.primero(Names::OneRecord, other)?,
+    };
+    let (decision, service) = match decisions_in(&case).remove(&number) {
+        _ if !case.enabled => return Ok(Verdict::NotNeeded(Reason::NoLongerADecision)),
+        None => return Ok(Verdict::NotNeeded(Reason::NoLongerADecision)),
+        Some(Decided::Contradicting) => {
+            let case_id = case.case_id();
+            at.state(programme.spool.write(move |tx| tx.conflict(&number, case_id, key)).await)?;
+            return Ok(Verdict::NotNeeded(Reason::Conflict));
+        }
+        Some(Decided::Once(decision, service)) => (decision, Personal::new(service.clone())),
+    };
+    let known = at.state(programme.spool.read(|reading| reading.known_intervention(&number)))?;
+    if known.is_some_and(|known| known.last_status == Some(decision)) {
+        return Ok(Verdict::NotNeeded(Reason::AlreadyReported));
+    }
+    let message = programme
+        .mapping
+        .decision_report(&case.document, &service, decision)
+        .map_err(|gaps| Verdict::unmappable(Some(Reason::CannotBeMapped), gaps))?;
+    at.delivery.about.decision = Some(decision);
+    at.dtp(programme.dtp.send_decision(message.reveal()).await)?;
+    Ok(Verdict::Delivered)
+}

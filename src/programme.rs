@@ -1,0 +1,252 @@
+//! One programme: one Primero, one DTP, one mapping, one signed agreement, and the state between them.
+//!
+//! What every loop of the daemon holds in its hands. It also keeps how the two systems are, and tells the state when that changes.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak},
+    time::Duration,
+};
+
+use backon::BackoffBuilder;
+use chrono::{DateTime, Utc};
+
+use crate::{
+    activity::{Activity, Event},
+    clock::Clock,
+    config::Settings,
+    consent, dtp,
+    health::{Change, Health, Sign},
+    mapping::Mapping,
+    primero,
+    reason::Reason,
+    referral::{CaseKey, DeliveryId, Errand, Flow, System},
+    spool::{Spool, seal::Digest, upkeep::StoredBlock},
+};
+
+/// Everything that the loops share.
+pub struct Programme {
+    /// What is configured.
+    pub settings: Settings,
+    /// The words of both sides.
+    pub mapping: Mapping,
+    /// Primero.
+    pub primero: primero::Client,
+    /// The care for Primero's password.
+    pub gate: Arc<primero::Gate>,
+    /// DTP.
+    pub dtp: dtp::Client,
+    /// The state.
+    pub spool: Spool,
+    /// The time.
+    pub clock: Clock,
+    /// Keyed hashes of the secrets in force, Primero's and DTP's.
+    pub secrets: [Digest; 2],
+    /// Case fields that our role is known to read; `None` until Primero has told.
+    pub readable: RwLock<Option<BTreeSet<String>>>,
+    health: Mutex<[Health; 2]>,
+    writers: Mutex<HashMap<CaseKey, Weak<tokio::sync::Mutex<()>>>>,
+}
+
+impl std::fmt::Debug for Programme {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Programme(…)")
+    }
+}
+
+/// What [`Programme::new`] puts together.
+#[derive(Debug)]
+pub struct Parts {
+    /// What is configured.
+    pub settings: Settings,
+    /// The words of both sides.
+    pub mapping: Mapping,
+    /// Primero.
+    pub primero: primero::Client,
+    /// The care for Primero's password.
+    pub gate: Arc<primero::Gate>,
+    /// DTP.
+    pub dtp: dtp::Client,
+    /// The state.
+    pub spool: Spool,
+    /// The time.
+    pub clock: Clock,
+    /// Keyed hashes of the secrets in force, Primero's and DTP's.
+    pub secrets: [Digest; 2],
+    /// How the systems were when the state was last written.
+    pub health: [Health; 2],
+}
+
+impl Programme {
+    /// Puts a programme together.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        let Parts { settings, mapping, primero, gate, dtp, spool, clock, secrets, health } = parts;
+        Self {
+            settings,
+            mapping,
+            primero,
+            gate,
+            dtp,
+            spool,
+            clock,
+            secrets,
+            readable: RwLock::default(),
+            health: Mutex::new(health),
+            writers: Mutex::default(),
+        }
+    }
+
+    /// How the two systems are. A panic elsewhere does not take it away: each change is whole.
+    pub fn health(&self) -> MutexGuard<'_, [Health; 2]> {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What may leave.
+    #[must_use]
+    pub fn rules(&self) -> consent::Rules<'_> {
+        consent::Rules {
+            referrals: &self.settings.referrals,
+            consent: &self.settings.consent,
+            agreement: &self.settings.agreement,
+            start_from: self.settings.schedule.start_from,
+            time_zone: self.settings.schedule.time_zone,
+        }
+    }
+
+    /// Whether a flow is switched on and the agreement valid.
+    #[must_use]
+    pub fn runs(&self, flow: Flow) -> bool {
+        let on = match flow {
+            Flow::ToPrimero => self.settings.flows.to_primero,
+            Flow::ToDtp => self.settings.flows.to_dtp,
+        };
+        on && self.settings.agreement.is_valid(self.clock.now())
+    }
+
+    /// Errands that wait because their flow is off or the agreement is not valid.
+    #[must_use]
+    pub fn resting(&self) -> Vec<Errand> {
+        Errand::ALL
+            .iter()
+            .copied()
+            .filter(|errand| match errand {
+                Errand::OpenIntervention | Errand::SendFeedback | Errand::ReportDecision => !self.runs(Flow::ToPrimero),
+                Errand::SendReferral | Errand::RecordDecision => !self.runs(Flow::ToDtp),
+                // A look knows its walk; the walk of a flow that is off makes none.
+                Errand::Look => !self.runs(Flow::ToPrimero) && !self.runs(Flow::ToDtp),
+            })
+            .collect()
+    }
+
+    /// The n-th pause, with jitter, growing from the first to the longest.
+    #[must_use]
+    pub fn pause(&self, n: u32) -> Duration {
+        let delivery = self.settings.delivery;
+        let longest = delivery.longest_pause;
+        backon::ExponentialBuilder::default()
+            .with_min_delay(delivery.first_pause)
+            .with_max_delay(longest)
+            .with_jitter()
+            .without_max_times()
+            .build()
+            .nth(n.min(64) as usize)
+            .unwrap_or(longest)
+    }
+
+    /// One writer per case at a time: waits for its turn.
+    pub async fn write_alone(&self, case: CaseKey) -> tokio::sync::OwnedMutexGuard<()> {
+        let turn = {
+            let mut writers = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
+            writers.retain(|_, turn| turn.strong_count() > 0);
+            match writers.get(&case).and_then(Weak::upgrade) {
+                Some(turn) => turn,
+                None => {
+                    let turn = Arc::new(tokio::sync::Mutex::new(()));
+                    writers.insert(case, Arc::downgrade(&turn));
+                    turn
+                }
+            }
+        };
+        turn.lock_owned().await
+    }
+
+    /// Takes in what an attempt or a walk showed about a system; the log and the state hear of a change.
+    pub async fn report_health(&self, system: System, errand: Option<DeliveryId>, sign: Sign, status: Option<u16>) {
+        let now = self.clock.monotonic();
+        let (change, block) = {
+            let mut health = self.health();
+            let health = &mut health[system as usize];
+            let change = health.report(now, errand, sign, |n| self.pause(n));
+            (change, health.block())
+        };
+        if change.is_none() && !matches!(sign, Sign::Wrong(_)) {
+            return;
+        }
+        let event = change.map(|change| match change {
+            Change::Unwell => (Event::Unwell, None),
+            Change::Well => (Event::Well, None),
+            Change::Blocked(reason) => (Event::Blocked, Some(reason)),
+            Change::Unblocked => (Event::Unblocked, None),
+        });
+        if let Some(Change::Blocked(reason)) = change {
+            tracing::error!(
+                addressee = system.code(),
+                reason = reason.code(),
+                "{system} is blocked: nothing is attempted there but probes (hint: `referrald check` says what is wrong)"
+            );
+        }
+        let wall = self.clock.now();
+        let stored = block.map(|block| StoredBlock {
+            addressee: system,
+            reason: block.reason,
+            since: wall,
+            next_probe: wall + block.next_probe.saturating_sub(now),
+            secret: self.secrets[system as usize],
+        });
+        let due = stored.as_ref().map(|stored| stored.next_probe);
+        let result = self
+            .spool
+            .write(move |tx| {
+                match &stored {
+                    Some(block) => tx.block(block)?,
+                    None => tx.unblock(system)?,
+                }
+                match event {
+                    Some((event, reason)) => tx.tell(Activity { addressee: Some(system), reason, status, due, ..Activity::new(event) }),
+                    None => Ok(()),
+                }
+            })
+            .await;
+        if let Err(error) = result {
+            tracing::error!(%error, "could not store how {system} is");
+        }
+        self.spool.shared().bell.notify_waiters();
+    }
+
+    /// Health as it is restored at a start: blocked stays blocked unless the secret has changed.
+    pub fn restored_health(spool: &Spool, clock: &Clock, secrets: &[Digest; 2]) -> Result<[Health; 2], crate::spool::Error> {
+        let (now, monotonic) = (clock.now(), clock.monotonic());
+        let mut health = [Health::default(), Health::default()];
+        for block in spool.read(|reading| reading.blocks())? {
+            let system = block.addressee as usize;
+            if block.secret == secrets[system] {
+                let wait = (block.next_probe - now).to_std().unwrap_or_default().min(crate::health::LATER_PROBE);
+                health[system] = Health::restored(block.reason, monotonic + wait);
+            }
+        }
+        Ok(health)
+    }
+
+    /// How much later a moment of the wall clock is, for the monotonic clock.
+    #[must_use]
+    pub fn from_now(&self, due: DateTime<Utc>) -> Duration {
+        self.clock.monotonic() + (due - self.clock.now()).to_std().unwrap_or_default()
+    }
+
+    /// Whether Primero was stopped because of its password.
+    #[must_use]
+    pub fn password_refused(health: &[Health; 2]) -> Option<Duration> {
+        health[System::Primero as usize].block().filter(|block| block.reason == Reason::Unauthorized).map(|block| block.next_probe)
+    }
+}
