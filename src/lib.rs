@@ -24,3 +24,4 @@ pub mod primero;
 pub mod reason;
 pub mod referral;
 pub mod schedule;
+mod wire;
