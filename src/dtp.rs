@@ -2,9 +2,25 @@
 //!
 //! It knows UNHCR's envelope and headers and nothing of Primero; it decides nothing about what a refusal means.
 
+mod client;
+mod envelope;
+mod pruned;
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
+use serde_json::{Map, Value};
+
+pub use self::{
+    client::Client,
+    envelope::{DecisionItem, Envelope, Flaw, Intervention, Items, NotTaken, UnusablePost, content},
+};
 use crate::reason::Reason;
+pub use crate::wire::Unusable;
+
+/// A message, or an item of a post: a flat JSON object.
+pub type Document = Map<String, Value>;
 
 /// What one request met. Bodies are never looked at: they may quote what we sent.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]

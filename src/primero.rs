@@ -2,7 +2,19 @@
 //!
 //! It knows no delivery and no flow; it decides nothing about what a refusal means.
 
-use std::{collections::BTreeSet, time::Duration};
+mod answer;
+mod cases;
+mod client;
+mod gate;
+mod instance;
+mod pace;
+mod referrals;
+mod target;
+#[cfg(test)]
+mod tests;
+mod users;
+
+use std::{collections::BTreeSet, fmt, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
@@ -10,8 +22,16 @@ use serde_json::{Map, Value};
 use crate::{
     personal::Personal,
     reason::Reason,
-    referral::{CaseId, CaseKey, ReferralId},
+    referral::{CaseId, CaseKey, ReferralId, codes},
 };
+
+pub use self::{
+    client::{Client, ServerDate},
+    gate::{Gate, Standing},
+    instance::{Field, Form, FormAccess, Lookup, Options, OwnAccount},
+    users::User,
+};
+pub use crate::wire::Unusable;
 
 /// A record as Primero gave it.
 pub type Document = Map<String, Value>;
@@ -40,6 +60,12 @@ pub enum Trouble {
     /// Any other 4xx; redirects too.
     #[error("primero answered {0}")]
     Refused(u16),
+    /// 405, or a 404 that is not Primero's own: this is not the URL of a Primero.
+    #[error("there is no primero at this URL")]
+    WrongUrl,
+    /// TLS failed for good: we do not trust their certificate, it is for another name, or there is no common protocol.
+    #[error("TLS with primero failed for good")]
+    CertificateRefused,
     /// Rows came back that do not equal what was asked, or paging did not answer as asked.
     #[error("primero did not honour the filter")]
     FilterIgnored,
@@ -125,19 +151,20 @@ pub struct Referral {
     pub created_at: DateTime<Utc>,
 }
 
-/// Where a referral stands in Primero.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReferralStatus {
-    /// `in_progress`
-    InProgress,
-    /// `accepted`
-    Accepted,
-    /// `rejected`
-    Rejected,
-    /// `done`
-    Done,
-    /// `revoked`
-    Revoked,
+codes! {
+    /// Where a referral stands in Primero.
+    ReferralStatus {
+        /// `in_progress`
+        InProgress = "in_progress",
+        /// `accepted`
+        Accepted = "accepted",
+        /// `rejected`
+        Rejected = "rejected",
+        /// `done`
+        Done = "done",
+        /// `revoked`
+        Revoked = "revoked",
+    }
 }
 
 /// One page of changed cases.
@@ -150,10 +177,16 @@ pub struct Page {
 }
 
 /// What is asked of the list of cases.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Filter<'a> {
     /// Field and exact value; the value is a plain identifier.
     pub equals: (&'a str, &'a str),
     /// `module_id`
     pub module: &'a str,
+}
+
+impl fmt::Debug for Filter<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Filter").field("field", &self.equals.0).field("module", &self.module).finish_non_exhaustive()
+    }
 }
