@@ -1,8 +1,24 @@
 //! The settings of one programme: layered, typed, every problem reported at once.
 //!
-//! Secrets are paths of files here; [`crate::credentials`] reads them.
+//! Three layers: the defaults built in (`config/default.toml`, which is also the manual), the file, variables of the
+//! form `REFERRALD__SECTION__KEY`.
+//! Secrets are paths of files here; [`crate::credentials`] reads them. Nothing but the configuration file is opened.
 
-use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, time::Duration};
+mod findings;
+mod layers;
+mod nearest;
+mod reading;
+mod sections;
+#[cfg(test)]
+mod tests;
+mod values;
+
+use std::{
+    fmt,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
@@ -45,6 +61,33 @@ pub struct Settings {
     pub state: StateSettings,
     /// The activity file; `None` means standard output.
     pub activity_file: Option<PathBuf>,
+}
+
+impl Settings {
+    /// Reads the configuration file and lays variables over it; all problems at once.
+    ///
+    /// Only variables that begin with `REFERRALD__` are looked at, and an empty one counts as not set.
+    pub fn load(path: &Path, environment: impl IntoIterator<Item = (String, String)>) -> Result<Self, Problems> {
+        let text = layers::file_text(path)?;
+        Self::from_text(path, &text, environment)
+    }
+
+    /// The same from text; `path` stands in the messages, and relative paths begin at its directory.
+    pub fn from_text(path: &Path, text: &str, environment: impl IntoIterator<Item = (String, String)>) -> Result<Self, Problems> {
+        let mut reading = layers::read(path, text, environment)?;
+        let settings = sections::settings(&mut reading);
+        let problems = reading.into_problems();
+        // A section is absent only if one of its keys was refused, so the two never disagree.
+        match settings {
+            Some(settings) if problems.0.is_empty() => Ok(settings),
+            _ => Err(problems),
+        }
+    }
+}
+
+/// The variables of this process that can be read as text; others cannot be ours.
+pub fn process_environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
 /// Test or production.
@@ -317,6 +360,14 @@ pub struct StateSettings {
     pub max_size: u64,
 }
 
-/// Every problem of a configuration, in the order of the file.
-#[derive(Debug)]
-pub struct Problems(pub BTreeSet<String>);
+/// Every problem of a configuration: those of the file in its order, then those of variables. Never empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problems(pub Vec<String>);
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("\n"))
+    }
+}
+
+impl std::error::Error for Problems {}

@@ -1,0 +1,345 @@
+//! How a value is written: text, numbers, durations, sizes, times, addresses.
+//!
+//! Each function answers with the value or with what would be right ("must be …"). It never repeats what it was given:
+//! somebody may have pasted a password into the wrong line.
+
+use std::{net::SocketAddr, ops::RangeInclusive, time::Duration};
+
+use bytesize::ByteSize;
+use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone, Utc};
+use chrono_tz::Tz;
+use config::ValueKind;
+use croner::{
+    Cron,
+    parser::{CronParser, Seconds, Year},
+};
+use reqwest::{Url, header::HeaderName};
+
+use super::{ClosedCase, ConsentException, Environment, Rate, nearest::nearest};
+
+/// What would be right, following the name of the key.
+pub(super) type Wrong = String;
+
+/// What a layer gave for a key; nothing at all is answered with what would be right, like any wrong value.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Given<'a> {
+    pub(super) value: Option<&'a ValueKind>,
+    /// A variable is always text, so numbers and truth values are read from text then, and only then.
+    pub(super) variable: bool,
+}
+
+impl<'a> Given<'a> {
+    fn text(self) -> Option<&'a str> {
+        match self.value {
+            Some(ValueKind::String(text)) => Some(text.trim()),
+            _ => None,
+        }
+    }
+
+    fn number<T: TryFrom<i64> + std::str::FromStr>(self) -> Option<T> {
+        match self.value {
+            Some(ValueKind::I64(number)) => T::try_from(*number).ok(),
+            Some(ValueKind::String(text)) if self.variable => text.trim().parse().ok(),
+            _ => None,
+        }
+    }
+}
+
+/// Text on one line that is not blank.
+pub(super) fn text(given: Given<'_>) -> Result<String, Wrong> {
+    match given.text() {
+        Some(text) if !text.is_empty() && !text.contains(char::is_control) => Ok(text.to_owned()),
+        _ => Err("must be text in quotes, on one line and not blank".to_owned()),
+    }
+}
+
+/// Text that may be empty, which means none.
+pub(super) fn text_or_none(given: Given<'_>) -> Result<Option<String>, Wrong> {
+    match given.text() {
+        Some("") => Ok(None),
+        _ => text(given).map(Some).map_err(|_| "must be text in quotes; `\"\"` means none".to_owned()),
+    }
+}
+
+/// A list of texts, none of them blank. A variable gives them separated by commas.
+pub(super) fn list(given: Given<'_>) -> Result<Vec<String>, Wrong> {
+    let items = match given.value {
+        Some(ValueKind::Array(items)) => {
+            items.iter().map(|item| text(Given { value: Some(&item.kind), variable: false })).collect()
+        }
+        Some(ValueKind::String(items)) if given.variable => {
+            items.split(',').map(|item| text(Given { value: Some(&ValueKind::from(item)), variable: false })).collect()
+        }
+        _ => Err(Wrong::new()),
+    };
+    items.map_err(|_| {
+        let form = if given.variable { "text separated by commas" } else { "a list of texts, such as `[\"one\", \"two\"]`" };
+        format!("must be {form}, none of them blank")
+    })
+}
+
+/// `true` or `false`.
+pub(super) fn truth(given: Given<'_>) -> Result<bool, Wrong> {
+    match (given.value, given.text()) {
+        (Some(ValueKind::Boolean(truth)), _) => Ok(*truth),
+        (_, Some("true")) if given.variable => Ok(true),
+        (_, Some("false")) if given.variable => Ok(false),
+        _ => Err("must be `true` or `false`, without quotes".to_owned()),
+    }
+}
+
+/// A whole number.
+pub(super) fn whole<T>(range: RangeInclusive<T>) -> impl Fn(Given<'_>) -> Result<T, Wrong>
+where
+    T: TryFrom<i64> + std::str::FromStr + PartialOrd + std::fmt::Display,
+{
+    move |given| {
+        given
+            .number()
+            .filter(|number| range.contains(number))
+            .ok_or_else(|| format!("must be a whole number from {} to {}, without quotes", range.start(), range.end()))
+    }
+}
+
+/// Requests per second, or `"unlimited"`.
+pub(super) fn rate(given: Given<'_>) -> Result<Rate, Wrong> {
+    let number = match given.value {
+        Some(ValueKind::Float(number)) => Some(*number),
+        _ => given.number::<u32>().map(f64::from).or_else(|| given.text().filter(|_| given.variable)?.parse().ok()),
+    };
+    match (number, given.text()) {
+        (_, Some("unlimited")) => Ok(Rate::Unlimited),
+        (Some(number), _) if (0.01..=1000.0).contains(&number) => Ok(Rate::PerSecond(number)),
+        _ => Err("must be a number from 0.01 to 1000, or `\"unlimited\"`".to_owned()),
+    }
+}
+
+/// A duration longer than nothing. The upper bound keeps every sum with a date inside the calendar.
+pub(super) fn duration(given: Given<'_>) -> Result<Duration, Wrong> {
+    let wrong = "must be a duration with its unit, such as `\"500ms\"`, `\"15m\"` or `\"180 days\"`, longer than nothing and \
+                 at most 10 years";
+    duration_or_none(given).ok().filter(|duration| !duration.is_zero()).ok_or_else(|| wrong.to_owned())
+}
+
+/// A duration that may be nothing.
+pub(super) fn duration_or_none(given: Given<'_>) -> Result<Duration, Wrong> {
+    const LONGEST: Duration = Duration::from_secs(10 * 366 * 86_400);
+    given.text().and_then(|text| humantime::parse_duration(text).ok()).filter(|duration| *duration <= LONGEST).ok_or_else(|| {
+        "must be a duration with its unit, such as `\"0s\"`, `\"5m\"` or `\"2 hours\"`, at most 10 years".to_owned()
+    })
+}
+
+/// A size in bytes, larger than nothing.
+pub(super) fn size(given: Given<'_>) -> Result<u64, Wrong> {
+    given
+        .text()
+        .filter(|text| text.contains(|c: char| c.is_ascii_alphabetic()))
+        .and_then(|text| text.parse::<ByteSize>().ok())
+        .map(|size| size.as_u64())
+        .filter(|size| (1..=1 << 50).contains(size))
+        .ok_or_else(|| "must be a size with its unit, such as `\"512 KiB\"`, `\"1 MiB\"` or `\"2 GiB\"`".to_owned())
+}
+
+/// The programme's time zone.
+pub(super) fn time_zone(given: Given<'_>) -> Result<Tz, Wrong> {
+    let text = given.text().unwrap_or_default();
+    text.parse().map_err(|_| {
+        let wrong = "must be a time zone of the IANA database, such as `\"UTC\"` or `\"Africa/Addis_Ababa\"`";
+        match nearest(text, chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name())) {
+            Some(zone) => format!("{wrong} (hint: did you mean `{zone}`?)"),
+            None => wrong.to_owned(),
+        }
+    })
+}
+
+/// Which moment a date alone means.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Edge {
+    /// The first of the day.
+    First,
+    /// The last of the day.
+    Last,
+}
+
+/// A time by RFC 3339, or a date alone, which is that whole day in the programme's zone.
+pub(super) fn moment(zone: Tz, edge: Edge) -> impl Fn(Given<'_>) -> Result<DateTime<Utc>, Wrong> {
+    move |given| {
+        let text = given.text().unwrap_or_default();
+        let time = DateTime::parse_from_rfc3339(text).map(|time| time.to_utc()).ok();
+        time.or_else(|| edge_of(text, zone, edge)).ok_or_else(|| {
+            "must be a date, such as `\"2027-06-30\"`, or a time with its zone, such as `\"2027-06-30T12:00:00Z\"`".to_owned()
+        })
+    }
+}
+
+fn edge_of(date: &str, zone: Tz, edge: Edge) -> Option<DateTime<Utc>> {
+    let date = NaiveDate::parse_from_str(date, "%Y-%m-%d").ok().filter(|_| date.len() == 10)?;
+    match edge {
+        Edge::First => first_moment(date, zone),
+        Edge::Last => Some(first_moment(date.checked_add_days(Days::new(1))?, zone)? - TimeDelta::milliseconds(1)),
+    }
+}
+
+/// Midnight; where the clocks jump over it, the moment to which they jump.
+fn first_moment(date: NaiveDate, zone: Tz) -> Option<DateTime<Utc>> {
+    let midnight = NaiveDateTime::new(date, NaiveTime::MIN);
+    (0..=24 * 4)
+        .find_map(|quarters| zone.from_local_datetime(&(midnight + TimeDelta::minutes(15 * quarters))).earliest())
+        .map(|t| t.to_utc())
+}
+
+/// Cron with six fields, seconds first, that comes at least once.
+pub(super) fn cron(given: Given<'_>) -> Result<Cron, Wrong> {
+    // Sloppy ranges: `5/10` (every ten, from five on) is how everybody writes it.
+    let parser = CronParser::builder().seconds(Seconds::Required).year(Year::Disallowed).sloppy_ranges(true).build();
+    given
+        .text()
+        .filter(|text| text.split_whitespace().count() == 6)
+        .and_then(|text| parser.parse(text).ok())
+        .filter(|cron| cron.find_next_occurrence(&DateTime::UNIX_EPOCH, true).is_ok())
+        .ok_or_else(|| {
+            "must be a cron expression of six fields that comes at least once: second, minute, hour, day, month, weekday, such as \
+             `\"0 */10 * * * *\"`"
+                .to_owned()
+        })
+}
+
+/// Address and port.
+pub(super) fn address(given: Given<'_>) -> Result<SocketAddr, Wrong> {
+    let wrong = "must be an IP address and a port, such as `\"127.0.0.1:8080\"` or `\"[::1]:8080\"`";
+    given.text().and_then(|text| text.parse().ok()).ok_or_else(|| wrong.to_owned())
+}
+
+/// The path of the inbox, which is compared letter by letter.
+pub(super) fn url_path(given: Given<'_>) -> Result<String, Wrong> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'-' | b'_' | b'.' | b'~');
+    let path = given.text().filter(|path| path.starts_with('/') && path.bytes().all(plain));
+    path.map(str::to_owned).ok_or_else(|| "must begin with `/` and hold only A-Z a-z 0-9 - _ . ~ /".to_owned())
+}
+
+/// The root of a Primero instance; it ends with `/`, so that paths can be joined to it.
+pub(super) fn primero_url(given: Given<'_>) -> Result<Url, Wrong> {
+    let wrong = "must be the https address of the Primero instance without `/api/v2`, user name and query, such as \
+                 `\"https://cpims.example.org\"` (http is for this machine alone)";
+    let url = given.text().and_then(|text| Url::parse(text).ok());
+    let root = |url: &Url| {
+        let encrypted = url.scheme() == "https" || (url.scheme() == "http" && is_this_machine(url));
+        encrypted && names_only_a_place(url) && url.query().is_none() && !url.path().contains("/api/v2")
+    };
+    let mut url = url.filter(root).ok_or_else(|| wrong.to_owned())?;
+    if !url.path().ends_with('/') {
+        url.set_path(&format!("{}/", url.path()));
+    }
+    Ok(url)
+}
+
+/// An endpoint of DTP. The subscription key travels in a header, never here.
+pub(super) fn dtp_url(given: Given<'_>) -> Result<Url, Wrong> {
+    let wrong = "must be the whole https address that UNHCR gave, without user name and subscription key";
+    let holds_key = |url: &Url| url.query_pairs().any(|(name, _)| name.eq_ignore_ascii_case("subscription-key"));
+    given
+        .text()
+        .and_then(|text| Url::parse(text).ok())
+        .filter(|url| url.scheme() == "https" && names_only_a_place(url) && !holds_key(url))
+        .ok_or_else(|| wrong.to_owned())
+}
+
+fn names_only_a_place(url: &Url) -> bool {
+    url.has_host() && url.username().is_empty() && url.password().is_none() && url.fragment().is_none()
+}
+
+fn is_this_machine(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.to_canonical().is_loopback())
+}
+
+/// The name of an HTTP header.
+pub(super) fn header(given: Given<'_>) -> Result<String, Wrong> {
+    let name = given.text().filter(|name| HeaderName::from_bytes(name.as_bytes()).is_ok());
+    name.map(str::to_owned).ok_or_else(|| "must be the name of an HTTP header, such as `\"X-Example\"`".to_owned())
+}
+
+/// The name of an HTTP header, or `""` for none.
+pub(super) fn header_or_none(given: Given<'_>) -> Result<Option<String>, Wrong> {
+    match given.text() {
+        Some("") => Ok(None),
+        _ => header(given).map(Some).map_err(|wrong| format!("{wrong}; `\"\"` means none")),
+    }
+}
+
+/// SHA-256 as 64 hex digits.
+pub(super) fn sha256(given: Given<'_>) -> Result<[u8; 32], Wrong> {
+    let mut digest = [0; 32];
+    let decoded = hex::decode_to_slice(given.text().unwrap_or_default(), &mut digest);
+    let wrong =
+        "must be the SHA-256 of the key's text, 64 hex digits, never the key itself (hint: `referrald key new` prints the line)";
+    decoded.map(|()| digest).map_err(|_| wrong.to_owned())
+}
+
+/// A SHA-1 thumbprint in any spelling; what comes out is 40 upper-case hex digits.
+pub(super) fn thumbprint(given: Given<'_>) -> Result<String, Wrong> {
+    // The certificate dialog of Windows puts an invisible U+200E in front of what is copied from it.
+    let separator = |c: char| c == ':' || c == '-' || c == '\u{200e}' || c.is_whitespace();
+    let digits: String = given.text().unwrap_or_default().chars().filter(|c| !separator(*c)).collect();
+    if digits.len() == 40 && digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+        Ok(digits.to_ascii_uppercase())
+    } else {
+        Err("must be a SHA-1 thumbprint, 40 hex digits, separators allowed (hint: `referrald certificate` prints it)".to_owned())
+    }
+}
+
+/// An e-mail address, as far as a typing error can be seen.
+pub(super) fn email(given: Given<'_>) -> Result<String, Wrong> {
+    let plain = |c: char| !c.is_whitespace() && !c.is_control();
+    let looks_right = |text: &&str| {
+        text.chars().all(plain)
+            && text.split_once('@').is_some_and(|(name, at)| !name.is_empty() && at.contains('.') && !at.contains('@'))
+    };
+    given
+        .text()
+        .filter(looks_right)
+        .map(str::to_owned)
+        .ok_or_else(|| "must be an e-mail address, such as `\"cpims@example.org\"`".to_owned())
+}
+
+/// `test` or `production`.
+pub(super) fn environment(given: Given<'_>) -> Result<Environment, Wrong> {
+    one_of(given, &[("test", Environment::Test), ("production", Environment::Production)])
+}
+
+/// `flow1.closed_case`
+pub(super) fn closed_case(given: Given<'_>) -> Result<ClosedCase, Wrong> {
+    one_of(given, &[("hold", ClosedCase::Hold), ("reopen", ClosedCase::Reopen), ("refuse", ClosedCase::Refuse)])
+}
+
+/// `consent.exception`
+pub(super) fn consent_exception(given: Given<'_>) -> Result<ConsentException, Wrong> {
+    one_of(given, &[("hold", ConsentException::Hold), ("send", ConsentException::Send), ("never", ConsentException::Never)])
+}
+
+fn one_of<T: Copy>(given: Given<'_>, words: &[(&str, T)]) -> Result<T, Wrong> {
+    let found = words.iter().find(|(word, _)| given.text() == Some(word));
+    found.map(|(_, meaning)| *meaning).ok_or_else(|| {
+        let words: Vec<_> = words.iter().map(|(word, _)| format!("`\"{word}\"`")).collect();
+        format!("must be one of {}", words.join(", "))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn no_text_makes_a_reader_panic(text in r"[-0-9*/,LW#?+ :TZ.a-zé\u{200e}]{0,40}|\PC{0,20}", variable: bool) {
+            let value = ValueKind::from(text);
+            let given = Given { value: Some(&value), variable };
+            let _ = (cron(given), duration(given), size(given), rate(given), sha256(given), thumbprint(given), email(given));
+            let _ = (moment(Tz::Asia__Beirut, Edge::Last)(given), address(given), primero_url(given), dtp_url(given), list(given));
+            let _ = (header(given), url_path(given), time_zone(given), whole(1..=5_usize)(given), text_or_none(given), truth(given));
+        }
+    }
+}
