@@ -1,0 +1,87 @@
+//! The texts that tell DTP why a delivery failed, in words that both agencies signed.
+//!
+//! A text names fields, never values. It does not know how the reasons came about.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    Gap,
+    file::{Keys, hint},
+};
+use crate::reason::Reason;
+
+/// The reasons that DTP may be told, and whether their text names fields.
+const TOLD: [(Reason, bool); 8] = [
+    (Reason::MissingFields, true),
+    (Reason::InvalidValues, true),
+    (Reason::ServiceTypeNotAgreed, false),
+    (Reason::RowsContradict, true),
+    (Reason::ValuesRefused, true),
+    (Reason::NotDeliveredInTime, false),
+    (Reason::StoppedByFocalPoint, false),
+    (Reason::NotMatchedSafely, false),
+];
+const FIELDS: &str = "{fields}";
+
+/// One text for each reason that DTP may be told.
+#[derive(Debug, Default)]
+pub(super) struct ReasonTexts(BTreeMap<Reason, String>);
+
+impl ReasonTexts {
+    /// Reads `[texts]`.
+    pub(super) fn read(keys: &Keys<'_>) -> Self {
+        let mut texts = BTreeMap::new();
+        let table = keys.table("texts");
+        if table.is_none() && !keys.has("texts") {
+            keys.problem("`[texts]` is missing (hint: one text for each reason)");
+        }
+        keys.finish();
+        let Some(table) = table else { return Self(texts) };
+        let mut seen = BTreeSet::new();
+        for (code, text, place) in table.entries() {
+            let Some((reason, with_fields)) = TOLD.iter().find(|(reason, _)| reason.code() == code) else {
+                let hint = hint(code, TOLD.iter().map(|(reason, _)| reason.code()));
+                table.problem_at(place, format_args!("unknown reason `{code}` ({hint})"));
+                continue;
+            };
+            seen.insert(*reason);
+            let Some(text) = text.filter(|text| !text.trim().is_empty()) else {
+                table.problem_at(place, format_args!("the text of `{code}` must be text, and not empty"));
+                continue;
+            };
+            if text.contains(FIELDS) != *with_fields {
+                let hint =
+                    if *with_fields { "write {fields} where the names of the fields shall stand" } else { "remove {fields}" };
+                table.problem_at(place, format_args!("the text of `{code}` does not fit (hint: {hint})"));
+            } else if text.replace(FIELDS, "").contains(['{', '}']) {
+                table.problem_at(
+                    place,
+                    format_args!("the text of `{code}` has an unknown placeholder (hint: {FIELDS} is the only one)"),
+                );
+            }
+            texts.insert(*reason, text.to_owned());
+        }
+        for (reason, _) in TOLD.iter().filter(|(reason, _)| !seen.contains(reason)) {
+            table.problem(format_args!("reason `{reason}` has no text (hint: add `{reason} = \"…\"` under [texts])"));
+        }
+        Self(texts)
+    }
+
+    /// The texts of all reasons, each once, with the fields they concern.
+    /// A reason that DTP is not told gets the neutral text: UNHCR need not know which agency knows the child.
+    pub(super) fn of(&self, gaps: &[Gap]) -> String {
+        let mut fields: BTreeMap<Reason, BTreeSet<&str>> = BTreeMap::new();
+        for gap in gaps {
+            let told = if self.0.contains_key(&gap.reason) { gap.reason } else { Reason::NotMatchedSafely };
+            fields.entry(told).or_default().extend(Some(gap.field.as_str()).filter(|field| !field.is_empty()));
+        }
+        if fields.is_empty() {
+            fields.insert(Reason::NotMatchedSafely, BTreeSet::new());
+        }
+        let text = |(reason, fields): (&Reason, &BTreeSet<&str>)| {
+            let fields: Vec<&str> = fields.iter().copied().collect();
+            Some(self.0.get(reason)?.replace(FIELDS, &fields.join(", ")))
+        };
+        fields.iter().filter_map(text).collect::<Vec<_>>().join(" ")
+    }
+}
