@@ -131,7 +131,8 @@ fn lend(programme: &Programme, under_way: &mut UnderWay, addressee: System, wake
     if !allowed {
         return None;
     }
-    let (primero_allowed, primero_probe) = if addressee == System::Primero { (true, None) } else { may(System::Primero, &health) };
+    let (primero_allowed, primero_probe) =
+        if addressee == System::Primero { (true, None) } else { may(System::Primero, &health) };
     let resting = programme.resting();
     let none = HashSet::new();
     let probing = probe.is_some();
@@ -210,7 +211,11 @@ async fn load(programme: &Arc<Programme>, id: DeliveryId) -> Option<Attempt> {
         Ok(_) => None,
         Err(error) => {
             tracing::error!(%error, delivery = id.0, "could not read a delivery; it is tried again");
-            programme.spool.shared().agenda().postpone(id, programme.clock.monotonic() + programme.settings.delivery.longest_pause);
+            programme
+                .spool
+                .shared()
+                .agenda()
+                .postpone(id, programme.clock.monotonic() + programme.settings.delivery.longest_pause);
             None
         }
     }

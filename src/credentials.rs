@@ -3,9 +3,15 @@
 pub struct StateKey(String, [u8; 32]);
 impl StateKey {
     /// x
-    pub fn from_bytes(b: [u8; 32]) -> Self { Self(hex::encode(&b[..4]), b) }
+    pub fn from_bytes(b: [u8; 32]) -> Self {
+        Self(hex::encode(&b[..4]), b)
+    }
     /// x
-    pub fn name(&self) -> &str { &self.0 }
+    pub fn name(&self) -> &str {
+        &self.0
+    }
     /// x
-    pub fn bytes(&self) -> &[u8; 32] { &self.1 }
+    pub fn bytes(&self) -> &[u8; 32] {
+        &self.1
+    }
 }

@@ -23,6 +23,7 @@ pub mod decisions;
 pub mod dtp;
 pub mod health;
 pub mod mapping;
+pub mod matching;
 pub mod personal;
 pub mod primero;
 pub mod programme;

@@ -7,6 +7,7 @@ pub mod examples;
 pub mod rules;
 pub mod table;
 
+mod arrival;
 mod check;
 mod compile;
 mod evaluate;
@@ -271,6 +272,13 @@ impl Mapping {
     #[must_use]
     pub const fn referral_case_fields(&self) -> &BTreeSet<String> {
         &self.referral_case_fields
+    }
+
+    /// Flow 1: case fields that the report of a decision reads.
+    #[must_use]
+    pub fn decision_case_fields(&self) -> BTreeSet<String> {
+        let read = self.rules(Message::DecisionReport).read_keys();
+        read.filter(|(of, _)| *of == Record::Case).map(|(_, key)| key.to_owned()).collect()
     }
 
     /// Flow 2: a referral in DTP's words, or all gaps.

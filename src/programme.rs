@@ -17,7 +17,7 @@ use crate::{
     config::Settings,
     consent, dtp,
     health::{Change, Health, Sign},
-    mapping::Mapping,
+    mapping::{Document, Mapping},
     primero,
     reason::Reason,
     referral::{CaseKey, DeliveryId, Errand, Flow, System},
@@ -42,8 +42,12 @@ pub struct Programme {
     pub clock: Clock,
     /// Keyed hashes of the secrets in force, Primero's and DTP's.
     pub secrets: [Digest; 2],
-    /// Case fields that our role is known to read; `None` until Primero has told.
-    pub readable: RwLock<Option<BTreeSet<String>>>,
+    /// The case fields that are asked for: what mapping and rules read, and nothing else.
+    pub fields: Fields,
+    /// The functional contact, as the mapping reads it.
+    pub administrator: Document,
+    /// Case fields that our role is known to read; empty until Primero has told.
+    readable: RwLock<BTreeSet<String>>,
     health: Mutex<[Health; 2]>,
     writers: Mutex<HashMap<CaseKey, Weak<tokio::sync::Mutex<()>>>>,
 }
@@ -51,6 +55,70 @@ pub struct Programme {
 impl std::fmt::Debug for Programme {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Programme(…)")
+    }
+}
+
+/// The case fields that are asked for, by what they are asked for.
+#[derive(Debug)]
+pub struct Fields {
+    flow1: Vec<String>,
+    referrals: Vec<String>,
+    decisions: Vec<String>,
+    walk: Vec<String>,
+}
+
+impl Fields {
+    fn of(settings: &Settings, mapping: &Mapping) -> Self {
+        let rules = consent::fields(&consent::Rules {
+            referrals: &settings.referrals,
+            consent: &settings.consent,
+            agreement: &settings.agreement,
+            start_from: settings.schedule.start_from,
+            time_zone: settings.schedule.time_zone,
+        })
+        .map(str::to_owned)
+        .collect::<Vec<_>>();
+        let core = ["case_id", "module_id", "record_state", "status", "services_section"].map(str::to_owned);
+        let set = |more: &mut dyn Iterator<Item = String>| core.iter().cloned().chain(more).collect::<BTreeSet<_>>();
+        let identity = mapping.identity();
+        let mut identity = [&identity.person_number, &identity.sex, &identity.date_of_birth]
+            .into_iter()
+            .chain(&identity.names)
+            .filter(|name| !name.is_empty())
+            .cloned()
+            .chain(mapping.written_case_fields().iter().cloned());
+        let mapped = mapping.referral_case_fields();
+        let owners = ["owned_by", "owned_by_agency_id"].map(str::to_owned);
+        Self {
+            flow1: set(&mut identity).into_iter().collect(),
+            referrals: set(&mut mapped.iter().cloned().chain(rules).chain(owners)).into_iter().collect(),
+            decisions: set(&mut mapping.decision_case_fields().iter().cloned()).into_iter().collect(),
+            walk: vec!["case_id".to_owned(), "services_section".to_owned()],
+        }
+    }
+
+    /// What matching, writing and confirming look at.
+    #[must_use]
+    pub fn flow1(&self) -> Vec<&str> {
+        self.flow1.iter().map(String::as_str).collect()
+    }
+
+    /// What the rules of consent and the mapping of a referral read.
+    #[must_use]
+    pub fn referrals(&self) -> Vec<&str> {
+        self.referrals.iter().map(String::as_str).collect()
+    }
+
+    /// What a report of a decision reads.
+    #[must_use]
+    pub fn decisions(&self) -> Vec<&str> {
+        self.decisions.iter().map(String::as_str).collect()
+    }
+
+    /// What a walk reads of every changed case.
+    #[must_use]
+    pub fn walk(&self) -> Vec<&str> {
+        self.walk.iter().map(String::as_str).collect()
     }
 }
 
@@ -82,7 +150,12 @@ impl Programme {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         let Parts { settings, mapping, primero, gate, dtp, spool, clock, secrets, health } = parts;
+        let administrator = &settings.administrator;
+        let administrator =
+            [("email", &administrator.email), ("full_name", &administrator.full_name), ("phone", &administrator.phone)];
         Self {
+            fields: Fields::of(&settings, &mapping),
+            administrator: administrator.into_iter().map(|(key, text)| (key.to_owned(), text.as_str().into())).collect(),
             settings,
             mapping,
             primero,
@@ -95,6 +168,17 @@ impl Programme {
             health: Mutex::new(health),
             writers: Mutex::default(),
         }
+    }
+
+    /// Whether our role is known to read a case field.
+    #[must_use]
+    pub fn reads(&self, field: &str) -> bool {
+        self.readable.read().unwrap_or_else(PoisonError::into_inner).contains(field)
+    }
+
+    /// Primero has told which case fields our role reads.
+    pub fn now_reads(&self, fields: BTreeSet<String>) {
+        *self.readable.write().unwrap_or_else(PoisonError::into_inner) = fields;
     }
 
     /// How the two systems are. A panic elsewhere does not take it away: each change is whole.
@@ -213,7 +297,9 @@ impl Programme {
                     None => tx.unblock(system)?,
                 }
                 match event {
-                    Some((event, reason)) => tx.tell(Activity { addressee: Some(system), reason, status, due, ..Activity::new(event) }),
+                    Some((event, reason)) => {
+                        tx.tell(Activity { addressee: Some(system), reason, status, due, ..Activity::new(event) })
+                    }
                     None => Ok(()),
                 }
             })
@@ -247,6 +333,9 @@ impl Programme {
     /// Whether Primero was stopped because of its password.
     #[must_use]
     pub fn password_refused(health: &[Health; 2]) -> Option<Duration> {
-        health[System::Primero as usize].block().filter(|block| block.reason == Reason::Unauthorized).map(|block| block.next_probe)
+        health[System::Primero as usize]
+            .block()
+            .filter(|block| block.reason == Reason::Unauthorized)
+            .map(|block| block.next_probe)
     }
 }

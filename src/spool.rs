@@ -339,7 +339,8 @@ impl Tx<'_> {
 
     /// The next number of the one sequence of deliveries and entries.
     fn next_number(&self) -> Result<i64, Error> {
-        let mut statement = self.connection.prepare_cached("UPDATE meta SET value = value + 1 WHERE name = 'number' RETURNING value")?;
+        let mut statement =
+            self.connection.prepare_cached("UPDATE meta SET value = value + 1 WHERE name = 'number' RETURNING value")?;
         Ok(statement.query_row([], |row| row.get(0))?)
     }
 

@@ -270,7 +270,9 @@ fn conclusion(programme: &Programme, delivery: &Delivery, verdict: Verdict, now:
 
 fn details(verdict: &Verdict) -> (Option<u16>, Vec<String>) {
     match verdict {
-        Verdict::Later { status, .. } | Verdict::Refused { status, .. } | Verdict::Blocked { status, .. } => (*status, Vec::new()),
+        Verdict::Later { status, .. } | Verdict::Refused { status, .. } | Verdict::Blocked { status, .. } => {
+            (*status, Vec::new())
+        }
         Verdict::Held { status, fields, .. } => (*status, fields.clone()),
         Verdict::Delivered | Verdict::Withheld(_) | Verdict::NotNeeded(_) | Verdict::Stopped(_) => (None, Vec::new()),
     }
@@ -310,7 +312,9 @@ pub fn sign_of_primero(names: Names, trouble: &primero::Trouble) -> (Sign, Optio
         Trouble::WrongUrl => (Sign::Wrong(Reason::WrongUrl), Some(404)),
         Trouble::CertificateRefused => (Sign::Wrong(Reason::CertificateRefused), None),
         Trouble::FilterIgnored => (Sign::Wrong(Reason::FilterIgnored), Some(200)),
-        Trouble::Forbidden | Trouble::NotFound | Trouble::Conflict | Trouble::Invalid(_) | Trouble::Refused(_) => (Sign::Answered, None),
+        Trouble::Forbidden | Trouble::NotFound | Trouble::Conflict | Trouble::Invalid(_) | Trouble::Refused(_) => {
+            (Sign::Answered, None)
+        }
     }
 }
 
@@ -321,4 +325,3 @@ fn sign_of_unwell(reason: Reason) -> Sign {
         Sign::Stumbled
     }
 }
-

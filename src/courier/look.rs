@@ -51,7 +51,7 @@ pub async fn attempt(at: &mut Attempt) -> Step<Vec<Leaving>> {
 
 async fn look_for_decisions(at: &mut Attempt, key: CaseKey) -> Step<()> {
     let programme = at.programme.clone();
-    let read = programme.primero.case(key, &programme.decision_fields()).await;
+    let read = programme.primero.case(key, &programme.fields.decisions()).await;
     at.heard_primero(Names::OneRecord, &read);
     let case = match read {
         Err(Trouble::NotFound) => return Ok(()),
@@ -62,9 +62,11 @@ async fn look_for_decisions(at: &mut Attempt, key: CaseKey) -> Step<()> {
     }
     let case_id = case.case_id();
     for (number, decided) in decisions_in(&case) {
-        let (known, own) = at.state(programme.spool.read(|reading| {
-            Ok((reading.known_intervention(&number)?.unwrap_or_default(), reading.case_digest(key)))
-        }))?;
+        let (known, own) = at.state(
+            programme
+                .spool
+                .read(|reading| Ok((reading.known_intervention(&number)?.unwrap_or_default(), reading.case_digest(key)))),
+        )?;
         let case_id = case_id.clone();
         let (decision, service) = match decided {
             Decided::Once(decision, service) if known.case.is_none_or(|heard_from| heard_from == own) => (decision, service),
@@ -85,7 +87,7 @@ async fn look_for_decisions(at: &mut Attempt, key: CaseKey) -> Step<()> {
 async fn look_for_referrals(at: &mut Attempt, key: CaseKey) -> Step<Vec<Leaving>> {
     let programme = at.programme.clone();
     let watched = at.state(programme.spool.read(|reading| reading.watched(key)))?;
-    let read = programme.primero.case(key, &programme.referral_fields()).await;
+    let read = programme.primero.case(key, &programme.fields.referrals()).await;
     at.heard_primero(Names::OneRecord, &read);
     let case = match read {
         Err(trouble @ (Trouble::NotFound | Trouble::Forbidden)) => {

@@ -23,6 +23,9 @@ const MOST_WRITES: u32 = 2;
 /// How often a case that vanished under our hands is matched again.
 const MOST_MATCHES: u32 = 2;
 
+/// Primero's own name of a service item's id.
+const UNIQUE_ID: &str = "unique_id";
+
 /// What matching found.
 enum Matched {
     /// No case: one is created.
@@ -48,7 +51,7 @@ pub async fn attempt(at: &mut Attempt) -> Step<Verdict> {
             return Err(Verdict::unmappable(None, gaps));
         }
     };
-    at.service_type = text(draft.service.reveal(), programme.mapping.service().kind.as_str()).map(str::to_owned);
+    at.service_type = text(draft.service.reveal(), &programme.mapping.service_fields().service_type).map(str::to_owned);
     let mut matches = 0;
     let mut writes = 0;
     loop {
@@ -105,7 +108,7 @@ async fn clear_doubt_of_unmappable(at: &mut Attempt, rows: &[Document]) -> Step<
 }
 
 fn services_with(at: &Attempt, case: &Case, number: &str) -> bool {
-    let field = &at.programme.mapping.service().number;
+    let field = &at.programme.mapping.service_fields().number;
     case.services().any(|service| text(service, field) == Some(number))
 }
 
@@ -148,8 +151,7 @@ async fn match_case(at: &mut Attempt, draft: &CaseDraft) -> Step<Matched> {
 /// Nobody carries the number. Before a case is made for it, somebody might carry it in another spelling.
 async fn match_none(at: &mut Attempt, number: &str, field: &str) -> Step<Matched> {
     let programme = at.programme.clone();
-    let fields = fields(at);
-    let similar = programme.primero.query(number, programme.mapping.module(), &fields).await;
+    let similar = programme.primero.query(number, programme.mapping.module(), &programme.fields.flow1()).await;
     let similar = at.primero(Names::Nothing, similar)?;
     let is_similar = |case: &Case| case.text(field).is_some_and(|other| matching::same_number(number, other));
     if similar.iter().any(|case| case.enabled && is_similar(case)) {
@@ -161,22 +163,17 @@ async fn match_none(at: &mut Attempt, number: &str, field: &str) -> Step<Matched
 async fn find(at: &mut Attempt, field: &str, value: &str) -> Step<Vec<Case>> {
     let programme = at.programme.clone();
     let filter = Filter { equals: (field, value), module: programme.mapping.module() };
-    let found = programme.primero.find(&filter, &fields(at)).await;
+    let found = programme.primero.find(&filter, &programme.fields.flow1()).await;
     at.primero(Names::Nothing, found)
-}
-
-/// The case fields that matching, writing and confirming look at.
-fn fields(at: &Attempt) -> Vec<&'static str> {
-    at.programme.flow1_fields()
 }
 
 /// The service of this intervention, if the case has it: by our id, or by the intervention number.
 fn service_of<'a>(at: &Attempt, case: &'a Case, draft: &CaseDraft) -> Option<&'a Document> {
-    let names = at.programme.mapping.service();
+    let names = at.programme.mapping.service_fields();
     let ours = draft.service_id.to_string();
     let number = text(draft.service.reveal(), &names.number);
     case.services()
-        .find(|service| text(service, &names.id).is_some_and(|id| id.eq_ignore_ascii_case(&ours)))
+        .find(|service| text(service, UNIQUE_ID).is_some_and(|id| id.eq_ignore_ascii_case(&ours)))
         .or_else(|| case.services().find(|service| number.is_some() && text(service, &names.number) == number))
 }
 
@@ -204,7 +201,7 @@ async fn create(at: &mut Attempt, draft: &CaseDraft) -> Step<bool> {
         Err(Trouble::Refused(status)) => return Err(refused(status)),
         Err(trouble) => return at.primero(Names::Nothing, Err(trouble)),
     };
-    let read = programme.primero.case(key, &fields(at)).await;
+    let read = programme.primero.case(key, &programme.fields.flow1()).await;
     at.heard_primero(Names::OneRecord, &read);
     match read {
         Ok(case) if !case.enabled || case.text("module_id") != Some(programme.mapping.module()) => {
@@ -282,20 +279,19 @@ async fn patch(at: &mut Attempt, key: CaseKey, document: &Document) -> Step<bool
 async fn confirm(at: &mut Attempt, key: CaseKey, draft: &CaseDraft, wrote: bool) -> Step<Option<Verdict>> {
     at.delivery.may_have_acted |= wrote;
     let Some((case, service)) = read_service(at, key, draft).await? else { return Ok(None) };
-    let names = at.programme.mapping.service().clone();
+    let names = at.programme.mapping.service_fields().clone();
     let sent = draft.service.reveal();
-    let essential = [&names.number, &names.kind, &names.status];
+    let essential = [&names.number, &names.service_type, &names.status];
     let missing: Vec<&String> = essential.into_iter().filter(|field| is_empty(service.get(*field))).collect();
     if !missing.is_empty() {
         at.delivery.written = true;
-        let not_writable =
-            || Verdict::Blocked { system: System::Primero, reason: Reason::FieldsNotWritable, status: Some(200) };
+        let not_writable = || Verdict::Blocked { system: System::Primero, reason: Reason::FieldsNotWritable, status: Some(200) };
         if wrote {
             return Err(not_writable());
         }
         // An item that is there already gets the keys that it lacks, and nothing else of it.
         let mut item: Document = missing.iter().filter_map(|field| Some(((*field).clone(), sent.get(*field)?.clone()))).collect();
-        item.insert(names.id.clone(), service.get(&names.id).cloned().unwrap_or(Value::Null));
+        item.insert(UNIQUE_ID.to_owned(), service.get(UNIQUE_ID).cloned().unwrap_or(Value::Null));
         let document = Document::from_iter([("services_section".to_owned(), json!([item]))]);
         let turn = at.programme.clone();
         let _turn = turn.write_alone(key).await;
@@ -315,14 +311,14 @@ async fn confirm(at: &mut Attempt, key: CaseKey, draft: &CaseDraft, wrote: bool)
     at.delivery.written = true;
     at.delivery.about.case_key = Some(key);
     at.delivery.about.case_id = Some(case_id);
-    at.delivery.about.service = text(&service, &names.id).map(str::to_owned);
+    at.delivery.about.service = text(&service, UNIQUE_ID).map(str::to_owned);
     at.delivery.new_case = at.delivery.new_case.or(Some(false));
     Ok(Some(Verdict::Delivered))
 }
 
 async fn read_service(at: &mut Attempt, key: CaseKey, draft: &CaseDraft) -> Step<Option<(Case, Document)>> {
     let programme = at.programme.clone();
-    let read = programme.primero.case(key, &fields(at)).await;
+    let read = programme.primero.case(key, &programme.fields.flow1()).await;
     at.heard_primero(Names::OneRecord, &read);
     let case = match read {
         Err(Trouble::NotFound) => return Ok(None),
@@ -334,20 +330,17 @@ async fn read_service(at: &mut Attempt, key: CaseKey, draft: &CaseDraft) -> Step
 
 /// What a person should know although it was delivered.
 fn notes(at: &mut Attempt, case: &Case, service: &Document, draft: &CaseDraft, wrote: bool) {
-    let names = at.programme.mapping.service().clone();
+    let names = at.programme.mapping.service_fields().clone();
     let sent = draft.service.reveal();
     let changed = |field: &&String| {
         let (ours, theirs) = (sent.get(*field), service.get(*field));
         !is_empty(theirs) && ours != theirs
     };
-    let mut differing: Vec<String> = [&names.number, &names.kind, &names.status].into_iter().filter(changed).cloned().collect();
+    let mut differing: Vec<String> =
+        [&names.number, &names.service_type, &names.status].into_iter().filter(changed).cloned().collect();
     let created = at.delivery.new_case == Some(true);
     if !created {
-        differing.extend(matching::differing(
-            at.programme.mapping.identity(),
-            draft.new_case.reveal(),
-            case.document.reveal(),
-        ));
+        differing.extend(matching::differing(at.programme.mapping.identity(), draft.new_case.reveal(), case.document.reveal()));
     }
     if !differing.is_empty() {
         at.notes.push(Note::Differs(differing));
@@ -356,7 +349,10 @@ fn notes(at: &mut Attempt, case: &Case, service: &Document, draft: &CaseDraft, w
         return;
     }
     let lost = |sent: &Document, stored: &Document| -> BTreeSet<String> {
-        sent.iter().filter(|(field, value)| !is_empty(Some(value)) && is_empty(stored.get(*field))).map(|(field, _)| field.clone()).collect()
+        sent.iter()
+            .filter(|(field, value)| !is_empty(Some(value)) && is_empty(stored.get(*field)))
+            .map(|(field, _)| field.clone())
+            .collect()
     };
     let mut not_stored = lost(sent, service);
     if created {

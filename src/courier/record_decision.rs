@@ -28,7 +28,8 @@ pub async fn attempt(at: &mut Attempt) -> Step<Verdict> {
     let referral = choose(at, &outgoing, &referrals, item.reveal())?.clone();
     match (referral.status, decision.decision) {
         // A repeat, or our own write whose answer was lost.
-        (ReferralStatus::Accepted | ReferralStatus::Done, Decision::Accepted) | (ReferralStatus::Rejected, Decision::Rejected) => {
+        (ReferralStatus::Accepted | ReferralStatus::Done, Decision::Accepted)
+        | (ReferralStatus::Rejected, Decision::Rejected) => {
             at.delivery.about.case_key = Some(key);
             at.delivery.about.referral = Some(referral.id);
             Ok(Verdict::Delivered)
@@ -83,7 +84,10 @@ fn choose<'a>(at: &Attempt, outgoing: &OutgoingId, referrals: &'a [Referral], it
         Ok((reading.referrals_taken_under(outgoing)?, digests))
     }))?;
     let Some(last) = sent.last() else {
-        let newest = named.into_iter().filter(|referral| referral.status == ReferralStatus::InProgress).max_by_key(|referral| referral.created_at);
+        let newest = named
+            .into_iter()
+            .filter(|referral| referral.status == ReferralStatus::InProgress)
+            .max_by_key(|referral| referral.created_at);
         return newest.ok_or(Verdict::held(Reason::NoSuchReferral));
     };
     if sent.len() > 1 && review_date(item).is_none_or(|reviewed| reviewed <= last.taken) {
@@ -126,9 +130,8 @@ async fn record(at: &mut Attempt, key: CaseKey, id: ReferralId, decision: &Refer
         Err(Trouble::Forbidden) => {
             let referrals = programme.primero.referrals(key).await;
             at.heard_primero(Names::OneRecord, &referrals);
-            let recorded = referrals.is_ok_and(|referrals| {
-                find(&referrals, id).is_some_and(|referral| is(referral.status, decision.decision))
-            });
+            let recorded = referrals
+                .is_ok_and(|referrals| find(&referrals, id).is_some_and(|referral| is(referral.status, decision.decision)));
             if recorded { Ok(Verdict::Delivered) } else { at.primero(Names::OneRecord, Err(Trouble::Forbidden)) }
         }
         Err(Trouble::NotFound) => Err(Verdict::held(Reason::NoSuchReferral)),

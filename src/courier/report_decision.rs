@@ -15,7 +15,7 @@ pub async fn attempt(at: &mut Attempt) -> Step<Verdict> {
     let (Some(number), Some(key)) = (about.intervention, about.case_key) else {
         return Ok(Verdict::NotNeeded(Reason::NoLongerADecision));
     };
-    let read = programme.primero.case(key, &programme.decision_fields()).await;
+    let read = programme.primero.case(key, &programme.fields.decisions()).await;
     at.heard_primero(Names::OneRecord, &read);
     let case = match read {
         Err(Trouble::NotFound) => return Ok(Verdict::NotNeeded(Reason::NoLongerADecision)),

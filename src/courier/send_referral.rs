@@ -17,7 +17,7 @@ pub async fn attempt(at: &mut Attempt) -> Step<Verdict> {
     let (Some(key), Some(id)) = (about.case_key, about.referral) else {
         return Ok(Verdict::NotNeeded(Reason::NothingToDo));
     };
-    let read = programme.primero.case(key, &programme.referral_fields()).await;
+    let read = programme.primero.case(key, &programme.fields.referrals()).await;
     at.heard_primero(Names::OneRecord, &read);
     let case = match read {
         Err(Trouble::NotFound) => {
@@ -81,7 +81,7 @@ pub async fn message(at: &mut Attempt, case: &Case, service: &Personal<Document>
         case: &case.document,
         service,
         owner: owner.as_ref().map(|user| &user.document),
-        administrator: programme.administrator(),
+        administrator: &programme.administrator,
     };
     programme.mapping.referral(sources).map_err(|gaps| Verdict::unmappable(Some(Reason::CannotBeMapped), gaps))
 }

@@ -85,7 +85,9 @@ impl Tx<'_> {
                 let delivery = newest.as_ref().map(|old| old.id);
                 self.tell(Activity { delivery, ..in_flow1(Event::Unchanged, &about) })?;
             }
-            Ruling::ChangedAfterDelivery => self.warn_of_change(&about, Kind::ChangedAfterDelivery, Reason::ChangedAfterDelivery)?,
+            Ruling::ChangedAfterDelivery => {
+                self.warn_of_change(&about, Kind::ChangedAfterDelivery, Reason::ChangedAfterDelivery)?
+            }
             Ruling::NumberAlreadyDelivered => {
                 self.warn_of_change(&about, Kind::NumberAlreadyDelivered, Reason::NumberAlreadyDelivered)?;
             }
@@ -163,15 +165,12 @@ impl Tx<'_> {
         attempt_over: Option<DeliveryId>,
     ) -> Result<Ruling, Error> {
         let known = self.reading().known_intervention(number)?;
-        let delivered = known.filter(|known| known.content.is_some()).map(|known| Compared {
-            same_content: known.content == Some(content),
-            same_person: known.person == person,
-        });
+        let delivered = known
+            .filter(|known| known.content.is_some())
+            .map(|known| Compared { same_content: known.content == Some(content), same_person: known.person == person });
         let newest = newest.map(|newest| {
-            let compared = Compared {
-                same_content: newest.about.content == Some(content),
-                same_person: newest.about.person == person,
-            };
+            let compared =
+                Compared { same_content: newest.about.content == Some(content), same_person: newest.about.person == person };
             (self.standing(newest, attempt_over), compared)
         });
         Ok(rule(delivered, newest))
@@ -198,16 +197,17 @@ impl Tx<'_> {
 
     fn warn_of_change(&mut self, about: &About, kind: Kind, reason: Reason) -> Result<(), Error> {
         if self.list_number(about, &NewEntry::new(kind, reason))? && kind == Kind::NumberAlreadyDelivered {
-            tracing::error!(reason = reason.code(), "a delivered intervention number came again for another person; see the operator's list");
+            tracing::error!(
+                reason = reason.code(),
+                "a delivered intervention number came again for another person; see the operator's list"
+            );
         }
         self.tell(Activity { reason: Some(reason), ..in_flow1(Event::ChangedAfterDelivery, about) })
     }
 
     fn store_parcel(&mut self, delivery: DeliveryId, kind: ParcelKind, plain: &[u8]) -> Result<(), Error> {
         let Sealed { key_name, bytes } = self.shared.sealer.seal(delivery, kind, plain);
-        self.connection
-            .prepare_cached("INSERT INTO parcels VALUES (?1, ?2, ?3)")?
-            .execute((delivery.0, key_name, bytes))?;
+        self.connection.prepare_cached("INSERT INTO parcels VALUES (?1, ?2, ?3)")?.execute((delivery.0, key_name, bytes))?;
         Ok(())
     }
 

@@ -189,12 +189,16 @@ impl Delivery {
     pub(super) fn task(&self, shared: &Shared, now: DateTime<Utc>, monotonic: Duration) -> Task {
         let about = &self.about;
         let lane = match self.errand {
-            Errand::SendFeedback | Errand::ReportDecision => about.intervention.as_ref().map(|number| shared.number_digest(number)),
+            Errand::SendFeedback | Errand::ReportDecision => {
+                about.intervention.as_ref().map(|number| shared.number_digest(number))
+            }
             Errand::OpenIntervention | Errand::RecordDecision | Errand::Look | Errand::SendReferral => None,
         };
         let alone = match self.errand {
             Errand::OpenIntervention => about.person,
-            Errand::RecordDecision => about.outgoing.as_ref().map(|id| shared.identity.digest("outgoing", id.to_string().as_bytes())),
+            Errand::RecordDecision => {
+                about.outgoing.as_ref().map(|id| shared.identity.digest("outgoing", id.to_string().as_bytes()))
+            }
             Errand::Look | Errand::SendReferral => about.case_key.map(|key| shared.identity.digest("case", key.0.as_bytes())),
             Errand::SendFeedback | Errand::ReportDecision => None,
         };

@@ -98,12 +98,14 @@ impl NewEntry {
 impl Tx<'_> {
     /// Puts a delivery on the list. If it stands there for the same kind, reason and fields are brought up to date; `true` if it is new.
     pub fn list(&mut self, delivery: &Delivery, entry: NewEntry) -> Result<bool, Error> {
-        let mut statement =
-            self.connection.prepare_cached("SELECT id FROM entries WHERE kind = ?1 AND delivery = ?2 AND closed IS NULL LIMIT 1")?;
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT id FROM entries WHERE kind = ?1 AND delivery = ?2 AND closed IS NULL LIMIT 1")?;
         let open: Option<i64> = statement.query_row((entry.kind.code(), delivery.id.0), |row| row.get(0)).optional()?;
         match open {
             Some(id) => {
-                let mut statement = self.connection.prepare_cached("UPDATE entries SET reason = ?2, fields = ?3 WHERE id = ?1")?;
+                let mut statement =
+                    self.connection.prepare_cached("UPDATE entries SET reason = ?2, fields = ?3 WHERE id = ?1")?;
                 statement.execute((id, entry.reason.map(Reason::code), joined(&entry.fields)))?;
                 Ok(false)
             }
@@ -156,9 +158,9 @@ impl Tx<'_> {
 
     /// Takes a delivery's entries of some kinds off the list: they are done by themselves.
     pub fn unlist(&mut self, delivery: DeliveryId, kinds: &[Kind]) -> Result<(), Error> {
-        let mut statement = self.connection.prepare_cached(
-            "UPDATE entries SET closed = ?3 WHERE delivery = ?1 AND kind = ?2 AND closed IS NULL",
-        )?;
+        let mut statement = self
+            .connection
+            .prepare_cached("UPDATE entries SET closed = ?3 WHERE delivery = ?1 AND kind = ?2 AND closed IS NULL")?;
         for kind in kinds {
             statement.execute((delivery.0, kind.code(), self.now.timestamp_millis()))?;
         }
@@ -173,7 +175,13 @@ impl Tx<'_> {
         )?)
     }
 
-    fn insert_entry(&mut self, delivery: Option<DeliveryId>, about: &About, entry: &NewEntry, status: Option<u16>) -> Result<(), Error> {
+    fn insert_entry(
+        &mut self,
+        delivery: Option<DeliveryId>,
+        about: &About,
+        entry: &NewEntry,
+        status: Option<u16>,
+    ) -> Result<(), Error> {
         let id = self.next_number()?;
         let mut statement = self.connection.prepare_cached(
             "INSERT INTO entries (id, kind, reason, delivery, intervention, case_id, case_key, referral, status, fields, made)

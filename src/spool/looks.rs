@@ -231,8 +231,7 @@ impl Tx<'_> {
         delivery.held_since = Some(self.now);
         self.put(&delivery)?;
         self.list(&delivery, NewEntry::new(Kind::Held, reason))?;
-        let line =
-            Activity { reason: Some(reason), outcome: Some(Outcome::Held), ..self.about(Event::Held, &delivery) };
+        let line = Activity { reason: Some(reason), outcome: Some(Outcome::Held), ..self.about(Event::Held, &delivery) };
         self.tell(line)
     }
 
@@ -254,7 +253,8 @@ impl Tx<'_> {
 
     /// A number stands on several services or cases: nothing is sent, a person looks.
     pub fn conflict(&mut self, number: &InterventionNumber, case_id: Option<CaseId>, case_key: CaseKey) -> Result<(), Error> {
-        let about = About { intervention: Some(number.clone()), case_id: case_id.clone(), case_key: Some(case_key), ..About::default() };
+        let about =
+            About { intervention: Some(number.clone()), case_id: case_id.clone(), case_key: Some(case_key), ..About::default() };
         if self.list_number(&about, &NewEntry::new(Kind::Conflict, Reason::Conflict))? {
             self.tell(Activity {
                 flow: Some(Flow::ToPrimero),

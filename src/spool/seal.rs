@@ -72,9 +72,7 @@ impl Sealer {
     /// From the configured keys, of which there is at least one.
     #[must_use]
     pub fn new(keys: &[StateKey]) -> Self {
-        Self {
-            keys: keys.iter().map(|key| (key.name().to_owned(), XChaCha20Poly1305::new(&Key::from(*key.bytes())))).collect(),
-        }
+        Self { keys: keys.iter().map(|key| (key.name().to_owned(), XChaCha20Poly1305::new(&Key::from(*key.bytes())))).collect() }
     }
 
     /// Whether a key of this name is there.

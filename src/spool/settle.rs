@@ -136,7 +136,11 @@ impl Tx<'_> {
                 self.settle(&mut delivery, State::Refused, Some(reason), Activity { event: Event::Refused, ..line.clone() })?;
                 match delivery.errand {
                     Errand::OpenIntervention => self.owe_feedback(&delivery, gaps)?,
-                    Errand::RecordDecision | Errand::Look | Errand::SendReferral | Errand::ReportDecision | Errand::SendFeedback => {
+                    Errand::RecordDecision
+                    | Errand::Look
+                    | Errand::SendReferral
+                    | Errand::ReportDecision
+                    | Errand::SendFeedback => {
                         self.list(&delivery, NewEntry { kind: Kind::Refused, reason: Some(reason), fields: line.fields })?;
                     }
                 }
@@ -272,11 +276,8 @@ impl Tx<'_> {
     /// A referral that left, or may have left, was withdrawn: said once per referral and reason.
     pub fn withdrawn(&mut self, delivery: &Delivery, reason: Reason) -> Result<(), Error> {
         if self.list_withdrawal(delivery, reason)? {
-            let line = Activity {
-                reason: Some(reason),
-                noticed: Some(self.now()),
-                ..self.about(Event::WithdrawnAfterSend, delivery)
-            };
+            let line =
+                Activity { reason: Some(reason), noticed: Some(self.now()), ..self.about(Event::WithdrawnAfterSend, delivery) };
             self.tell(line)?;
         }
         Ok(())
@@ -350,4 +351,3 @@ impl Tx<'_> {
         Ok(())
     }
 }
-

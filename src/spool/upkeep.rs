@@ -97,7 +97,8 @@ impl Reading<'_> {
 
     /// How many deliveries are in each state, for the metrics.
     pub fn tally(&self) -> Result<Vec<(String, String, u64)>, Error> {
-        let mut statement = self.connection.prepare("SELECT errand, state, count(*) FROM deliveries GROUP BY errand, state ORDER BY 1, 2")?;
+        let mut statement =
+            self.connection.prepare("SELECT errand, state, count(*) FROM deliveries GROUP BY errand, state ORDER BY 1, 2")?;
         let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
@@ -143,8 +144,11 @@ impl Tx<'_> {
 
     /// Puts every delivery that is unsettled since before `made_before` on the operator's list as late.
     pub fn mark_late(&mut self, made_before: DateTime<Utc>) -> Result<usize, Error> {
-        let late =
-            select(self.connection, "settled IS NULL AND late = 0 AND made <= ?1 ORDER BY id", &[&made_before.timestamp_millis()])?;
+        let late = select(
+            self.connection,
+            "settled IS NULL AND late = 0 AND made <= ?1 ORDER BY id",
+            &[&made_before.timestamp_millis()],
+        )?;
         for delivery in &late {
             self.connection.prepare_cached("UPDATE deliveries SET late = 1 WHERE id = ?1")?.execute([delivery.id.0])?;
             let reason = delivery.reason.unwrap_or(Reason::Late);
