@@ -14,6 +14,7 @@
 
 pub mod activity;
 pub mod clock;
+pub mod command;
 pub mod config;
 pub mod consent;
 pub mod credentials;
