@@ -10,7 +10,7 @@ mod nearest;
 mod reading;
 mod sections;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod values;
 
 use std::{

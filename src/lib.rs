@@ -15,6 +15,7 @@
 pub mod activity;
 pub mod agenda;
 pub mod clock;
+pub mod command;
 pub mod config;
 pub mod consent;
 pub mod courier;

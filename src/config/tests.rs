@@ -9,7 +9,7 @@ use std::path::Path;
 use super::{Problems, Settings};
 
 /// A configuration without a problem, both flows on.
-const GOOD: &str = r#"programme = "kakuma"
+pub(crate) const GOOD: &str = r#"programme = "kakuma"
 
 [agreement]
 reference = "DPISP-2026-1"

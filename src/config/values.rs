@@ -333,6 +333,8 @@ mod tests {
     use super::*;
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
         #[test]
         fn no_text_makes_a_reader_panic(text in r"[-0-9*/,LW#?+ :TZ.a-zé\u{200e}]{0,40}|\PC{0,20}", variable: bool) {
             let value = ValueKind::from(text);

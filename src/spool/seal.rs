@@ -72,7 +72,7 @@ impl Sealer {
     /// From the configured keys, of which there is at least one.
     #[must_use]
     pub fn new(keys: &[StateKey]) -> Self {
-        Self { keys: keys.iter().map(|key| (key.name().to_owned(), XChaCha20Poly1305::new(&Key::from(*key.bytes())))).collect() }
+        Self { keys: keys.iter().map(|key| (key.name.clone(), XChaCha20Poly1305::new(&Key::from(*key.key)))).collect() }
     }
 
     /// Whether a key of this name is there.
@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     fn key(fill: u8) -> StateKey {
-        StateKey::from_bytes([fill; 32])
+        StateKey::new(zeroize::Zeroizing::new([fill; 32]))
     }
 
     #[test]

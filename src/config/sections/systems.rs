@@ -54,6 +54,14 @@ pub(super) fn dtp(reading: &mut Reading) -> Option<Dtp> {
     if referral_url.is_some() && referral_url == decision_url {
         reading.refuse("dtp.decision_url", "must not be the address of `dtp.referral_url`: UNHCR gives one for each");
     }
+    for (key, url, other) in [
+        ("dtp.referral_url", &referral_url, "/ReceiveDecisionOutgoingReferral"),
+        ("dtp.decision_url", &decision_url, "/ReceiveIncomingReferral"),
+    ] {
+        if url.as_ref().is_some_and(|url| url.path().ends_with(other)) {
+            reading.refuse(key, format_args!("must not end in `{other}`, which is the other of the two addresses"));
+        }
+    }
     if let (Some(key_header), Some(Some(thumbprint_header))) = (&subscription_key_header, &thumbprint_header)
         && key_header.eq_ignore_ascii_case(thumbprint_header)
     {

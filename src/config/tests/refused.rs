@@ -217,6 +217,8 @@ fn what_contradicts_itself_is_refused() {
         ("primero", "", "parallel = 6\nrate = 100"),
         ("primero", "user_name = \"referrald\"", "user_name = \"a:b\""),
         ("dtp", "ReceiveDecisionOutgoingReferral", "ReceiveIncomingReferral"),
+        ("dtp", "ReceiveIncomingReferral", "x/ReceiveDecisionOutgoingReferral"),
+        ("dtp", "https://dtp.example.org/ReceiveDecisionOutgoingReferral", "https://dtp.example.org/ReceiveIncomingReferral?"),
         ("dtp", "", "subscription_key_header = \"x-client-cert-thumbprint\""),
         ("flow1", "[\"Alternative Care\"]", "[]"),
         ("referrals", "[\"UNHCR\"]", "[]"),
@@ -263,6 +265,13 @@ fn what_contradicts_itself_is_refused() {
 
     dtp ReceiveIncomingReferral
     config/site.toml:26: `dtp.decision_url` must not be the address of `dtp.referral_url`: UNHCR gives one for each
+    config/site.toml:26: `dtp.decision_url` must not end in `/ReceiveIncomingReferral`, which is the other of the two addresses
+
+    dtp x/ReceiveDecisionOutgoingReferral
+    config/site.toml:25: `dtp.referral_url` must not end in `/ReceiveDecisionOutgoingReferral`, which is the other of the two addresses
+
+    dtp https://dtp.example.org/ReceiveIncomingReferral?
+    config/site.toml:26: `dtp.decision_url` must not end in `/ReceiveIncomingReferral`, which is the other of the two addresses
 
     dtp subscription_key_header = "x-client-cert-thumbprint"
     config/site.toml:24: `dtp.thumbprint_header` must not be the header of `dtp.subscription_key_header`
@@ -334,19 +343,21 @@ fn inbox_keys_are_each_looked_at() {
     config/site.toml:14: unknown section `x` (hint: config/default.toml lists every key)
     ");
     let single = GOOD.replace("[[inbox.keys]]", "[inbox.keys]");
-    insta::assert_snapshot!(problems(&single, &[]).join("\n"), @"
-    config/site.toml:14: `inbox.keys` must be a list of sections: write `[[inbox.keys]]` for each and its keys below
-    ");
+    insta::assert_snapshot!(problems(&single, &[]).join("\n"), @"config/site.toml:14: `inbox.keys` must be a list of sections: write `[[inbox.keys]]` for each and its keys below");
 }
 
 #[test]
 fn a_section_must_be_a_section_and_a_key_a_key() {
     let text = GOOD
         .replace("[consent]\n", "")
-        .replace("programme = \"kakuma\"", "programme = \"kakuma\"\nconsent = \"yes\"\n\"Marker \\\"x\" = 1");
+        .replace("programme = \"kakuma\"", "programme = \"kakuma\"\nconsent = \"yes\"")
+        .replace("[inbox]", "[inbox]\ntls = true");
     insta::assert_snapshot!(problems(&text, &[]).join("\n"), @"
-    config/site.toml:3: unknown key
+    config/site.toml:2: `consent` must be a section: write `[consent]` and its keys below
+    config/site.toml:14: `inbox.tls` must be a section: write `[inbox.tls]` and its keys below
     ");
+    let text = GOOD.replace("programme = \"kakuma\"", "programme = \"kakuma\"\n\n\"Marker \\\"x\" = 1");
+    insta::assert_snapshot!(problems(&text, &[]).join("\n"), @"config/site.toml:3: unknown key");
     let text = GOOD
         .replace("[consent]\n", "[consent.require]\na = 1\n[schedule.referral]\n[dpt]\ntimeout = \"1s\"\n")
         .replace("[dtp]", "[dtp]\npassword_file = \"x\"\ncolour = 1");
