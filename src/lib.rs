@@ -23,6 +23,7 @@ pub mod credentials;
 pub mod decisions;
 pub mod dtp;
 pub mod health;
+pub mod inbox;
 pub mod mapping;
 pub mod matching;
 pub mod personal;

@@ -1,0 +1,262 @@
+//! What DTP posts: answered only when it is on disk.
+//!
+//! The key is checked before the body is read; every refusal is a problem document with a stable type that echoes nothing.
+//! It does not know what becomes of an intervention once it is stored.
+
+mod door;
+mod problem;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    extract::{Request, State},
+    http::{HeaderMap, Method, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use serde_json::json;
+use tokio::sync::Semaphore;
+use uuid::Uuid;
+
+pub use self::door::serve;
+use self::problem::Problem;
+use crate::{
+    activity::{Activity, Event},
+    credentials::{InboxKeys, KeyRefusal},
+    dtp::envelope::{self, Envelope, Flaw, Items, NotTaken, UnusablePost},
+    personal::Personal,
+    programme::Programme,
+    reason::Reason,
+    referral::Flow,
+    spool::{
+        self,
+        accept::{ArrivedDecision, ArrivedIntervention},
+        list::Kind,
+    },
+};
+
+/// How many bodies may be in memory at a time.
+const MOST_BODIES: usize = 32;
+/// How long a body may take.
+const BODY_TIME: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// The inbox.
+#[derive(Debug)]
+pub struct Inbox {
+    programme: Arc<Programme>,
+    keys: InboxKeys,
+    bodies: Semaphore,
+}
+
+impl Inbox {
+    /// The inbox of a programme.
+    #[must_use]
+    pub fn new(programme: Arc<Programme>) -> Self {
+        let keys = InboxKeys::new(&programme.settings.inbox.keys);
+        Self { programme, keys, bodies: Semaphore::new(MOST_BODIES) }
+    }
+
+    /// `POST <inbox.path>` alone; everything else is 404.
+    pub fn router(self) -> Router {
+        Router::new().fallback(any).with_state(Arc::new(self))
+    }
+}
+
+async fn any(State(inbox): State<Arc<Inbox>>, request: Request) -> Response {
+    if request.uri().path() != inbox.programme.settings.inbox.path {
+        return Problem::NoSuchPage.into_response();
+    }
+    if request.method() != Method::POST {
+        return Problem::OnlyPost.into_response();
+    }
+    match receive(&inbox, request).await {
+        Ok(answer) => answer,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+/// Takes one post. A post that is refused although its key is right, or has expired, is told to the operator:
+/// nobody knows whether DTP reads our answer.
+async fn receive(inbox: &Inbox, request: Request) -> Result<Response, Problem> {
+    let now = inbox.programme.clock.now();
+    let presented = presented_key(request.headers());
+    let checked = presented.as_deref().map(|key| inbox.keys.check(key.as_bytes(), now));
+    match checked {
+        Some(Ok(_)) => match take(inbox, request).await {
+            Err(problem) => {
+                told_of_refusal(inbox, &problem).await;
+                Err(problem)
+            }
+            taken => taken,
+        },
+        Some(Err(KeyRefusal::Expired(_))) => {
+            told_of_refusal(inbox, &Problem::Key).await;
+            Err(Problem::Key)
+        }
+        Some(Err(KeyRefusal::Unknown)) | None => Err(Problem::Key),
+    }
+}
+
+async fn take(inbox: &Inbox, request: Request) -> Result<Response, Problem> {
+    let programme = &inbox.programme;
+    let now = programme.clock.now();
+    if !programme.settings.agreement.is_valid(now) {
+        return Err(Problem::NotNow("the data sharing agreement of this programme is not valid now"));
+    }
+    if !is_json(request.headers()) {
+        return Err(Problem::NotJsonByType);
+    }
+    let waiting = programme.spool.shared().agenda().len() as u64;
+    if waiting >= programme.settings.inbox.max_waiting {
+        return Err(Problem::TooManyWaiting);
+    }
+    let body = body(inbox, request).await?;
+    let post = Uuid::now_v7();
+    let mapping = &programme.mapping;
+    let Envelope { items, not_taken } =
+        Envelope::parse(&body, mapping.intervention_keys(), mapping.decision_keys()).map_err(|unusable| match unusable {
+            UnusablePost::NotJson => Problem::NotJson,
+            UnusablePost::Unprocessable(flaws) => Problem::Unusable(flaws),
+        })?;
+    drop(body);
+    let flow = match &items {
+        Items::Interventions(_) => Flow::ToPrimero,
+        Items::Decisions(_) => Flow::ToDtp,
+    };
+    if !programme.runs(flow) {
+        return Err(Problem::NotNow("this flow is switched off"));
+    }
+    let taken = items.len();
+    let unusable = not_taken.len() as u64;
+    let arrived = arrived(programme, items);
+    let stored = programme
+        .spool
+        .write(move |tx| {
+            match arrived {
+                Arrived::Interventions(interventions) => tx.accept_interventions(post, interventions)?,
+                Arrived::Decisions(decisions) => tx.accept_decisions(post, decisions)?,
+            }
+            if unusable > 0 {
+                tx.list_count(Kind::NotTaken, Some(Reason::NotTaken), None, unusable)?;
+                let line = Activity { flow: Some(flow), post: Some(post), reason: Some(Reason::NotTaken), ..Activity::new(Event::NotTaken) };
+                tx.tell(Activity { count: Some(unusable), ..line })?;
+            }
+            Ok(())
+        })
+        .await;
+    match stored {
+        Ok(()) => Ok(accepted(post, taken, &not_taken)),
+        Err(spool::Error::Full) => Err(Problem::NotNow("the state has reached its largest size")),
+        Err(error) => {
+            tracing::error!(%error, "a post could not be stored");
+            Err(Problem::NotNow("the post could not be stored"))
+        }
+    }
+}
+
+enum Arrived {
+    Interventions(Vec<ArrivedIntervention>),
+    Decisions(Vec<ArrivedDecision>),
+}
+
+fn arrived(programme: &Programme, items: Items) -> Arrived {
+    match items {
+        Items::Interventions(interventions) => Arrived::Interventions(
+            interventions
+                .into_iter()
+                .map(|intervention| ArrivedIntervention {
+                    given_case: programme.mapping.named_case(&intervention.rows),
+                    person: programme.mapping.person_number(&intervention.rows),
+                    content: Personal::new(envelope::content(&intervention.rows)),
+                    parcel: Personal::new(bytes(&intervention.rows)),
+                    number: intervention.number,
+                })
+                .collect(),
+        ),
+        Items::Decisions(decisions) => Arrived::Decisions(
+            decisions
+                .into_iter()
+                .map(|decision| ArrivedDecision {
+                    content: Personal::new(envelope::content(std::slice::from_ref(&decision.item))),
+                    parcel: Personal::new(bytes(&decision.item)),
+                    outgoing: decision.outgoing,
+                })
+                .collect(),
+        ),
+    }
+}
+
+fn bytes(document: &impl serde::Serialize) -> Vec<u8> {
+    // What was JSON a moment ago is JSON again.
+    serde_json::to_vec(document).expect("JSON values always serialise")
+}
+
+async fn body(inbox: &Inbox, request: Request) -> Result<Bytes, Problem> {
+    let limit = usize::try_from(inbox.programme.settings.inbox.max_body).unwrap_or(usize::MAX);
+    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|announced| announced > limit) {
+        return Err(Problem::TooLarge);
+    }
+    let reading = async {
+        // The semaphore is never closed.
+        let _place = inbox.bodies.acquire().await.expect("the semaphore is never closed");
+        axum::body::to_bytes(request.into_body(), limit).await
+    };
+    match tokio::time::timeout(BODY_TIME, reading).await {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(error)) if too_large(&error) => Err(Problem::TooLarge),
+        Ok(Err(_)) => Err(Problem::NotJson),
+        Err(_) => Err(Problem::TooSlow),
+    }
+}
+
+fn too_large(error: &axum::Error) -> bool {
+    std::error::Error::source(error).is_some_and(|source| source.is::<http_body_util::LengthLimitError>())
+}
+
+fn accepted(post: Uuid, taken: usize, not_taken: &[NotTaken]) -> Response {
+    let answer = json!({ "post": post.to_string(), "taken": taken, "not_taken": flaws(not_taken) });
+    (StatusCode::ACCEPTED, [(header::CONTENT_TYPE, "application/json")], Body::from(answer.to_string())).into_response()
+}
+
+fn flaws(not_taken: &[NotTaken]) -> Vec<serde_json::Value> {
+    let flaw = |NotTaken { pointer, reason }: &NotTaken| json!({ "pointer": pointer, "reason": Flaw::code(*reason) });
+    not_taken.iter().map(flaw).collect()
+}
+
+/// The key as DTP may present it: `x-api-key`, `Authorization: Bearer`, or Basic with the key as password.
+fn presented_key(headers: &HeaderMap) -> Option<String> {
+    if let Some(key) = headers.get("x-api-key") {
+        return key.to_str().ok().map(str::to_owned);
+    }
+    let authorization = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, credentials) = authorization.split_once(' ')?;
+    let credentials = credentials.trim();
+    if scheme.eq_ignore_ascii_case("bearer") {
+        Some(credentials.to_owned())
+    } else if scheme.eq_ignore_ascii_case("basic") {
+        let decoded = String::from_utf8(BASE64_STANDARD.decode(credentials).ok()?).ok()?;
+        decoded.split_once(':').map(|(_, password)| password.to_owned())
+    } else {
+        None
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    essence == "application/json" || essence.ends_with("+json")
+}
+
+async fn told_of_refusal(inbox: &Inbox, problem: &Problem) {
+    let status = problem.status().as_u16();
+    let told = inbox.programme.spool.write(move |tx| {
+        tx.list_count(Kind::InboxRefused, Some(Reason::InboxRefused), Some(status), 1)?;
+        tx.tell(Activity { status: Some(status), ..Activity::new(Event::InboxRefused) })
+    });
+    if let Err(error) = told.await {
+        tracing::error!(%error, status, "a refused post could not be put on the operator's list");
+    }
+}

@@ -1,0 +1,113 @@
+//! The door of a listener: how many may stand in it, how long a head may take, TLS or not, and when it closes.
+
+use std::{
+    io,
+    net::TcpListener,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::Router;
+use axum_server::{
+    Handle,
+    accept::{Accept, DefaultAcceptor, NoDelayAcceptor},
+    tls_rustls::{RustlsAcceptor, RustlsConfig},
+};
+use hyper_util::rt::TokioTimer;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
+use tokio_util::sync::CancellationToken;
+
+/// How long the head of a request may take.
+const HEAD_TIME: Duration = Duration::from_secs(5);
+/// How long requests under way may take after we have stopped accepting.
+const LAST_ANSWERS: Duration = Duration::from_secs(10);
+
+/// Serves `router` on a listener until told to stop; then answers what is under way and returns.
+pub async fn serve(
+    listener: TcpListener,
+    tls: Option<rustls::ServerConfig>,
+    most: usize,
+    router: Router,
+    stop: CancellationToken,
+) -> io::Result<()> {
+    let handle = Handle::new();
+    tokio::spawn({
+        let handle = handle.clone();
+        async move {
+            stop.cancelled().await;
+            handle.graceful_shutdown(Some(LAST_ANSWERS));
+        }
+    });
+    let places = Arc::new(Semaphore::new(most));
+    let door = Counted { places, inner: NoDelayAcceptor::new() };
+    let service = router.into_make_service();
+    match tls {
+        Some(tls) => {
+            let acceptor = RustlsAcceptor::new(RustlsConfig::from_config(Arc::new(tls))).acceptor(door);
+            let mut server = axum_server::from_tcp(listener)?.acceptor(acceptor).handle(handle);
+            server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME);
+            server.serve(service).await
+        }
+        None => {
+            let mut server = axum_server::from_tcp(listener)?.acceptor(door).handle(handle);
+            server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME);
+            server.serve(service).await
+        }
+    }
+}
+
+/// Lets only so many connections in; one too many is closed at once.
+#[derive(Clone, Debug)]
+struct Counted {
+    places: Arc<Semaphore>,
+    inner: NoDelayAcceptor<DefaultAcceptor>,
+}
+
+impl<S: Send + 'static> Accept<TcpStream, S> for Counted {
+    type Stream = Placed;
+    type Service = S;
+    type Future = Pin<Box<dyn Future<Output = io::Result<(Placed, S)>> + Send>>;
+
+    fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
+        let place = Arc::clone(&self.places).try_acquire_owned();
+        let accepted = self.inner.accept(stream, service);
+        Box::pin(async move {
+            let place = place.map_err(|_| io::Error::from(io::ErrorKind::ConnectionRefused))?;
+            let (stream, service) = accepted.await?;
+            Ok((Placed { stream, _place: place }, service))
+        })
+    }
+}
+
+/// A connection that gives its place back when it ends.
+#[derive(Debug)]
+struct Placed {
+    stream: TcpStream,
+    _place: OwnedSemaphorePermit,
+}
+
+impl AsyncRead for Placed {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Placed {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
