@@ -103,8 +103,9 @@ impl Envelope {
         decision_keys: &BTreeSet<String>,
     ) -> Result<Self, UnusablePost> {
         // What kind of items these are may be said only after them; so the keys of both kinds are read at first.
-        let both = intervention_keys.iter().chain(decision_keys).map(String::as_str).chain([NUMBER, OUTGOING_ID]).collect();
-        let post = pruned::read(bytes, &both).map_err(|NotJson| UnusablePost::NotJson)?;
+        let is_read =
+            |key: &str| intervention_keys.contains(key) || decision_keys.contains(key) || key == NUMBER || key == OUTGOING_ID;
+        let post = pruned::read(bytes, &is_read).map_err(|NotJson| UnusablePost::NotJson)?;
         let (kind, items) = outline(post).map_err(UnusablePost::Unprocessable)?;
         let mut not_taken = Vec::new();
         let items = match kind {

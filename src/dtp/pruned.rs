@@ -3,7 +3,7 @@
 //! It refuses what JSON parsers disagree about (a key twice in one object) and what is nested too deep.
 //! It knows the outline of the envelope and no meaning of any value.
 
-use std::{borrow::Cow, collections::BTreeSet, collections::HashSet, fmt};
+use std::{borrow::Cow, collections::HashSet, fmt};
 
 use serde::{
     Deserializer,
@@ -18,11 +18,14 @@ const DEEPEST: u32 = 32;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NotJson;
 
-/// Reads a post. Of the envelope stay `request_type` and `interventions`, of an item the keys in `keys`, of a reference its `Name`.
-pub(super) fn read(bytes: &[u8], keys: &BTreeSet<&str>) -> Result<Value, NotJson> {
+/// Whether a key of an item is read.
+pub(super) type Reads<'a> = &'a dyn Fn(&str) -> bool;
+
+/// Reads a post. Of the envelope stay `request_type` and `interventions`, of an item the keys that are read, of a reference its `Name`.
+pub(super) fn read(bytes: &[u8], reads: Reads<'_>) -> Result<Value, NotJson> {
     let text = std::str::from_utf8(bytes).map_err(|_| NotJson)?;
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let value = Part { level: 1, keep: Keep::Envelope(keys) }.deserialize(&mut deserializer).map_err(|_| NotJson)?;
+    let value = Part { level: 1, keep: Keep::Envelope(reads) }.deserialize(&mut deserializer).map_err(|_| NotJson)?;
     deserializer.end().map_err(|_| NotJson)?;
     Ok(value)
 }
@@ -31,11 +34,11 @@ pub(super) fn read(bytes: &[u8], keys: &BTreeSet<&str>) -> Result<Value, NotJson
 #[derive(Clone, Copy)]
 enum Keep<'a> {
     /// The whole post.
-    Envelope(&'a BTreeSet<&'a str>),
+    Envelope(Reads<'a>),
     /// `interventions`
-    Items(&'a BTreeSet<&'a str>),
+    Items(Reads<'a>),
     /// One of them.
-    Item(&'a BTreeSet<&'a str>),
+    Item(Reads<'a>),
     /// The value of a key that is read. Objects are references there; only their `Name` is read.
     ItemValue,
     /// Everything.
@@ -48,12 +51,12 @@ impl<'a> Keep<'a> {
     /// What stays of the value of a key; `None`: not even the key.
     fn value(self, key: &str) -> Option<Keep<'a>> {
         match self {
-            Self::Envelope(keys) => match key {
+            Self::Envelope(reads) => match key {
                 "request_type" => Some(Self::All),
-                "interventions" => Some(Self::Items(keys)),
+                "interventions" => Some(Self::Items(reads)),
                 _ => None,
             },
-            Self::Item(keys) => keys.contains(key).then_some(Self::ItemValue),
+            Self::Item(reads) => reads(key).then_some(Self::ItemValue),
             Self::ItemValue => (key == "Name").then_some(Self::All),
             Self::All => Some(Self::All),
             Self::Items(_) | Self::Nothing => None,
@@ -63,7 +66,7 @@ impl<'a> Keep<'a> {
     /// What stays of the elements of a list; `None`: nothing.
     const fn element(self) -> Option<Keep<'a>> {
         match self {
-            Self::Items(keys) => Some(Self::Item(keys)),
+            Self::Items(reads) => Some(Self::Item(reads)),
             Self::ItemValue => Some(Self::ItemValue),
             Self::All => Some(Self::All),
             Self::Envelope(_) | Self::Item(_) | Self::Nothing => None,
@@ -144,19 +147,40 @@ impl<'de> Visitor<'de> for Part<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Value, A::Error> {
         let part = self.within()?;
-        let mut seen = HashSet::new();
+        // A key is kept or not whatever its value, so a key that is there twice is twice in the same of these two.
         let mut kept = Map::new();
+        let mut dropped = Dropped::default();
         while let Some(key) = object.next_key_seed(Key)? {
             let keep = part.keep.value(&key);
             let value = object.next_value_seed(part.below(keep))?;
-            if keep.is_some() {
-                kept.insert(key.clone().into_owned(), value);
-            }
-            if !seen.insert(key) {
+            let is_new = if keep.is_some() { kept.insert(key.into_owned(), value).is_none() } else { dropped.is_new(key) };
+            if !is_new {
                 return Err(A::Error::custom("a key twice"));
             }
         }
         Ok(Value::Object(kept))
+    }
+}
+
+/// The keys of one object that were dropped. Most objects have few, for which comparing is quicker than hashing.
+#[derive(Default)]
+struct Dropped<'de> {
+    few: Vec<Cow<'de, str>>,
+    many: HashSet<Cow<'de, str>>,
+}
+
+impl<'de> Dropped<'de> {
+    const FEW: usize = 16;
+
+    fn is_new(&mut self, key: Cow<'de, str>) -> bool {
+        if self.many.is_empty() && self.few.len() < Self::FEW {
+            let is_new = !self.few.contains(&key);
+            self.few.push(key);
+            is_new
+        } else {
+            self.many.extend(self.few.drain(..));
+            self.many.insert(key)
+        }
     }
 }
 
@@ -194,7 +218,7 @@ mod tests {
     use super::*;
 
     fn read_text(text: &str) -> Result<Value, NotJson> {
-        read(text.as_bytes(), &BTreeSet::from(["number", "a.b", "ref", "list"]))
+        read(text.as_bytes(), &|key| ["number", "a.b", "ref", "list"].contains(&key))
     }
 
     #[test]
@@ -205,6 +229,12 @@ mod tests {
         let kept = json!({"request_type": "x", "interventions": [
             {"number": "1", "a.b": 2, "ref": {"Name": "N"}, "list": [{"Name": "M"}, 3]}, 7, "Marker", null, []]});
         assert_eq!(read_text(post), Ok(kept));
+    }
+
+    /// An object with that many keys nobody reads, and one more.
+    fn many_keys(count: u32, one_more: u32) -> String {
+        let keys: Vec<String> = (0..count).chain([one_more]).map(|key| format!("\"{key}\":0")).collect();
+        format!("{{{}}}", keys.join(","))
     }
 
     #[test]
@@ -221,6 +251,10 @@ mod tests {
             (r#"{"other":{"x":1,"y":[{"z":1,"z":2}]}}"#.to_owned(), false),
             (r#"{"a":1,"\u0061":2}"#.to_owned(), false),
             (r#"{"interventions":[{"ref":{"Id":1,"Id":2}}]}"#.to_owned(), false),
+            (many_keys(40, 40), true),
+            (many_keys(40, 39), false),
+            (many_keys(40, 3), false),
+            (many_keys(10, 3), false),
             ("{} {}".to_owned(), false),
             ("{\"a\":1".to_owned(), false),
             ("{\"a\":1,}".to_owned(), false),
@@ -229,7 +263,7 @@ mod tests {
         ] {
             assert_eq!(read_text(&text).is_ok(), good, "{:.60}", text);
         }
-        assert_eq!(read(b"{\"a\":\"\xff\"}", &BTreeSet::new()), Err(NotJson));
-        assert_eq!(read(b"\xff", &BTreeSet::new()), Err(NotJson));
+        assert_eq!(read(b"{\"a\":\"\xff\"}", &|_| true), Err(NotJson));
+        assert_eq!(read(b"\xff", &|_| true), Err(NotJson));
     }
 }

@@ -48,18 +48,16 @@ pub(super) async fn read(
         100..=299 => Err(unwell(Reason::NotAsPromised)),
         401 => Err(Trouble::Unauthorized),
         403 => Err(Trouble::Forbidden),
-        404 => match json(response, LARGEST_REFUSAL).await {
-            Ok(refusal) if errors(&refusal).next().is_some() => Err(Trouble::NotFound),
-            Err(Reason::TimedOut) => Err(unwell(Reason::TimedOut)),
-            Ok(_) | Err(_) => Err(Trouble::WrongUrl),
+        404 => match refusal(response).await.map_err(unwell)? {
+            Some(refusal) if errors(&refusal).next().is_some() => Err(Trouble::NotFound),
+            Some(_) | None => Err(Trouble::WrongUrl),
         },
         405 => Err(Trouble::WrongUrl),
         409 => Err(Trouble::Conflict),
-        422 => match json(response, LARGEST_REFUSAL).await {
-            Ok(refusal) => Err(Trouble::Invalid(pointers(&refusal))),
-            Err(Reason::TimedOut) => Err(unwell(Reason::TimedOut)),
-            Err(_) => Err(Trouble::Invalid(BTreeSet::new())),
-        },
+        422 => {
+            let refusal = refusal(response).await.map_err(unwell)?;
+            Err(Trouble::Invalid(refusal.as_ref().map(pointers).unwrap_or_default()))
+        }
         other => Err(wire::unwell(other).map_or(Trouble::Refused(other), unwell)),
     }
 }
@@ -133,6 +131,14 @@ pub(super) fn yes(document: &Document, field: &str) -> Option<bool> {
 
 fn moment(document: &Document, field: &str) -> Option<DateTime<Utc>> {
     Some(DateTime::parse_from_rfc3339(text(document, field)?).ok()?.to_utc())
+}
+
+/// The JSON of a refusal; `None` if it does not say that it is JSON, and so does not come from Primero itself.
+async fn refusal(response: Response) -> Result<Option<Value>, Reason> {
+    match wire::content(response.headers()) {
+        Content::Json => json(response, LARGEST_REFUSAL).await.map(Some),
+        Content::Html | Content::Other | Content::Unsaid => Ok(None),
+    }
 }
 
 /// Complete JSON that says that it is JSON.
