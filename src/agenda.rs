@@ -51,11 +51,13 @@ pub struct Agenda {
     leased: HashSet<DeliveryId>,
     alone: HashMap<u64, Vec<DeliveryId>>,
     taken_alone: HashSet<u64>,
+    changes: u64,
 }
 
 impl Agenda {
     /// Puts a task on the agenda, or moves it.
     pub fn put(&mut self, task: Task) {
+        self.changes += 1;
         self.unlist(task.id);
         if let Some(lane) = task.lane {
             self.lanes.entry(lane).or_default().insert(task.id);
@@ -66,6 +68,7 @@ impl Agenda {
 
     /// Takes a task off: it is settled.
     pub fn remove(&mut self, id: DeliveryId) {
+        self.changes += 1;
         self.unlist(id);
         let Some(task) = self.tasks.remove(&id) else { return };
         self.free(&task);
@@ -125,6 +128,7 @@ impl Agenda {
         if !self.leased.remove(&id) {
             return;
         }
+        self.changes += 1;
         if let Some(task) = self.tasks.get(&id).copied() {
             self.free(&task);
             self.list(id);
@@ -148,6 +152,12 @@ impl Agenda {
     #[must_use]
     pub fn next_due(&self) -> Option<Duration> {
         self.due.values().filter_map(|ids| ids.first()).map(|(due, _)| *due).min()
+    }
+
+    /// Grows with every change: whoever has seen this number has seen everything.
+    #[must_use]
+    pub const fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// How many tasks are unsettled.

@@ -21,6 +21,7 @@ use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use self::attempt::{Attempt, Verdict};
+pub use self::attempt::{Names, out_of_time, sign_of_primero};
 use crate::{
     agenda::{Pick, Task},
     health::Leave,
@@ -28,11 +29,29 @@ use crate::{
     referral::{DeliveryId, Errand, System},
 };
 
-/// How many attempts are under way: nothing, or so many. Tests and `poll` wait for nothing.
-pub type Busy = watch::Sender<usize>;
+/// What the courier has seen and does. Whoever waits for it to be done compares this with agenda and clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// How many attempts are under way.
+    pub under_way: usize,
+    /// The [`crate::agenda::Agenda::changes`] that it has seen.
+    pub seen: u64,
+    /// When it wakes by itself, in monotonic time.
+    pub wake: Duration,
+}
+
+/// Waits until nothing is under way and nothing can be attempted now.
+pub async fn idle(programme: &Programme, progress: &watch::Sender<Progress>) {
+    let idle = |progress: &Progress| {
+        let seen = programme.spool.shared().agenda().changes() == progress.seen;
+        progress.under_way == 0 && seen && progress.wake > programme.clock.monotonic()
+    };
+    // The sender is borrowed, so the channel is open.
+    let _ = progress.subscribe().wait_for(idle).await;
+}
 
 /// Attempts what is due until told to stop; then takes nothing more and waits for what is under way.
-pub async fn run(programme: Arc<Programme>, stop: CancellationToken, busy: Arc<Busy>) {
+pub async fn run(programme: Arc<Programme>, stop: CancellationToken, progress: Arc<watch::Sender<Progress>>) {
     let mut attempts = JoinSet::new();
     let mut under_way = UnderWay::default();
     let shared = Arc::clone(programme.spool.shared());
@@ -41,6 +60,7 @@ pub async fn run(programme: Arc<Programme>, stop: CancellationToken, busy: Arc<B
         tokio::pin!(bell);
         bell.as_mut().enable();
         let mut wake = Duration::MAX;
+        let seen = shared.agenda().changes();
         if !stop.is_cancelled() {
             for system in System::ALL {
                 while let Some(task) = lend(&programme, &mut under_way, *system, &mut wake) {
@@ -49,7 +69,7 @@ pub async fn run(programme: Arc<Programme>, stop: CancellationToken, busy: Arc<B
                 }
             }
         }
-        busy.send_replace(attempts.len());
+        progress.send_replace(Progress { under_way: attempts.len(), seen, wake });
         if stop.is_cancelled() && attempts.is_empty() {
             return;
         }

@@ -25,7 +25,7 @@ use self::problem::Problem;
 use crate::{
     activity::{Activity, Event},
     credentials::{InboxKeys, KeyRefusal},
-    dtp::envelope::{self, Envelope, Flaw, Items, NotTaken, UnusablePost},
+    dtp::{self, Envelope, Flaw, Items, NotTaken, UnusablePost},
     personal::Personal,
     programme::Programme,
     reason::Reason,
@@ -140,7 +140,12 @@ async fn take(inbox: &Inbox, request: Request) -> Result<Response, Problem> {
             }
             if unusable > 0 {
                 tx.list_count(Kind::NotTaken, Some(Reason::NotTaken), None, unusable)?;
-                let line = Activity { flow: Some(flow), post: Some(post), reason: Some(Reason::NotTaken), ..Activity::new(Event::NotTaken) };
+                let line = Activity {
+                    flow: Some(flow),
+                    post: Some(post),
+                    reason: Some(Reason::NotTaken),
+                    ..Activity::new(Event::NotTaken)
+                };
                 tx.tell(Activity { count: Some(unusable), ..line })?;
             }
             Ok(())
@@ -169,7 +174,7 @@ fn arrived(programme: &Programme, items: Items) -> Arrived {
                 .map(|intervention| ArrivedIntervention {
                     given_case: programme.mapping.named_case(&intervention.rows),
                     person: programme.mapping.person_number(&intervention.rows),
-                    content: Personal::new(envelope::content(&intervention.rows)),
+                    content: Personal::new(dtp::content(&intervention.rows)),
                     parcel: Personal::new(bytes(&intervention.rows)),
                     number: intervention.number,
                 })
@@ -179,7 +184,7 @@ fn arrived(programme: &Programme, items: Items) -> Arrived {
             decisions
                 .into_iter()
                 .map(|decision| ArrivedDecision {
-                    content: Personal::new(envelope::content(std::slice::from_ref(&decision.item))),
+                    content: Personal::new(dtp::content(std::slice::from_ref(&decision.item))),
                     parcel: Personal::new(bytes(&decision.item)),
                     outgoing: decision.outgoing,
                 })

@@ -13,6 +13,7 @@
 //! The pure rooms ([`referral`], [`consent`], [`mapping`], [`activity`]) know no network, no disk and no clock.
 
 pub mod activity;
+pub mod admin;
 pub mod agenda;
 pub mod clock;
 pub mod command;
@@ -20,6 +21,7 @@ pub mod config;
 pub mod consent;
 pub mod courier;
 pub mod credentials;
+pub mod daemon;
 pub mod decisions;
 pub mod dtp;
 pub mod health;
@@ -33,4 +35,7 @@ pub mod reason;
 pub mod referral;
 pub mod schedule;
 pub mod spool;
+pub mod upkeep;
+pub mod walk;
+pub mod walks;
 mod wire;

@@ -42,12 +42,13 @@ pub struct Programme {
     pub clock: Clock,
     /// Keyed hashes of the secrets in force, Primero's and DTP's.
     pub secrets: [Digest; 2],
+    /// When our client certificate ends.
+    pub certificate_ends: DateTime<Utc>,
     /// The case fields that are asked for: what mapping and rules read, and nothing else.
     pub fields: Fields,
     /// The functional contact, as the mapping reads it.
     pub administrator: Document,
-    /// Case fields that our role is known to read; empty until Primero has told.
-    readable: RwLock<BTreeSet<String>>,
+    readable: RwLock<Option<Arc<BTreeSet<String>>>>,
     health: Mutex<[Health; 2]>,
     writers: Mutex<HashMap<CaseKey, Weak<tokio::sync::Mutex<()>>>>,
 }
@@ -141,6 +142,8 @@ pub struct Parts {
     pub clock: Clock,
     /// Keyed hashes of the secrets in force, Primero's and DTP's.
     pub secrets: [Digest; 2],
+    /// When our client certificate ends.
+    pub certificate_ends: DateTime<Utc>,
     /// How the systems were when the state was last written.
     pub health: [Health; 2],
 }
@@ -149,7 +152,7 @@ impl Programme {
     /// Puts a programme together.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        let Parts { settings, mapping, primero, gate, dtp, spool, clock, secrets, health } = parts;
+        let Parts { settings, mapping, primero, gate, dtp, spool, clock, secrets, certificate_ends, health } = parts;
         let administrator = &settings.administrator;
         let administrator =
             [("email", &administrator.email), ("full_name", &administrator.full_name), ("phone", &administrator.phone)];
@@ -164,21 +167,30 @@ impl Programme {
             spool,
             clock,
             secrets,
+            certificate_ends,
             readable: RwLock::default(),
             health: Mutex::new(health),
             writers: Mutex::default(),
         }
     }
 
-    /// Whether our role is known to read a case field.
-    #[must_use]
-    pub fn reads(&self, field: &str) -> bool {
-        self.readable.read().unwrap_or_else(PoisonError::into_inner).contains(field)
-    }
-
-    /// Primero has told which case fields our role reads.
-    pub fn now_reads(&self, fields: BTreeSet<String>) {
-        *self.readable.write().unwrap_or_else(PoisonError::into_inner) = fields;
+    /// The case fields that our role is known to read: only there is "no value" known to mean "empty".
+    /// Asked of Primero once; if it does not tell, nothing is known to be empty.
+    pub async fn readable(&self) -> Result<Arc<BTreeSet<String>>, primero::Trouble> {
+        if let Some(known) = self.readable.read().unwrap_or_else(PoisonError::into_inner).clone() {
+            return Ok(known);
+        }
+        let account = self.primero.own_account().await?;
+        let forms = self.primero.forms(self.mapping.module()).await?;
+        let fields = forms
+            .into_iter()
+            .filter(|form| account.as_ref().is_some_and(|account| account.forms.contains_key(&form.unique_id)))
+            .flat_map(|form| form.fields)
+            .map(|field| field.name)
+            .collect();
+        let fields = Arc::new(fields);
+        *self.readable.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&fields));
+        Ok(fields)
     }
 
     /// How the two systems are. A panic elsewhere does not take it away: each change is whole.

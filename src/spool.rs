@@ -356,7 +356,7 @@ impl Tx<'_> {
     }
 
     /// Takes the lease of a delivery for the length of this transaction; `false` if it is being attempted.
-    fn take(&mut self, id: DeliveryId) -> bool {
+    pub fn take(&mut self, id: DeliveryId) -> bool {
         let taken = self.shared.agenda().take(id);
         if taken {
             self.told.taken.push(id);

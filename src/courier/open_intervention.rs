@@ -241,20 +241,22 @@ async fn add_service(at: &mut Attempt, case: &Case, draft: &CaseDraft) -> Step<b
             ClosedCase::Reopen => {}
         },
     }
-    let mut document = missing_identity(at, case, draft);
+    let mut document = missing_identity(at, case, draft).await?;
     document.insert("services_section".to_owned(), json!([draft.service.reveal()]));
     patch(at, case.key, &document).await
 }
 
 /// Identity values that the case lacks and our role is known to read: only then is "empty" known to be empty.
-fn missing_identity(at: &Attempt, case: &Case, draft: &CaseDraft) -> Document {
-    draft
-        .if_empty
-        .reveal()
-        .iter()
-        .filter(|(field, _)| at.programme.reads(field) && is_empty(case.document.reveal().get(*field)))
-        .map(|(field, value)| (field.clone(), value.clone()))
-        .collect()
+async fn missing_identity(at: &mut Attempt, case: &Case, draft: &CaseDraft) -> Step<Document> {
+    let lacks = |field: &&String| is_empty(case.document.reveal().get(*field));
+    if !draft.if_empty.reveal().keys().any(|field| lacks(&field)) {
+        return Ok(Document::new());
+    }
+    let programme = at.programme.clone();
+    let readable = programme.readable().await;
+    let readable = at.primero(Names::Nothing, readable)?;
+    let missing = draft.if_empty.reveal().iter().filter(|(field, _)| readable.contains(*field) && lacks(field));
+    Ok(missing.map(|(field, value)| (field.clone(), value.clone())).collect())
 }
 
 async fn patch(at: &mut Attempt, key: CaseKey, document: &Document) -> Step<bool> {

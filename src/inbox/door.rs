@@ -12,7 +12,7 @@ use std::{
 use axum::Router;
 use axum_server::{
     Handle,
-    accept::{Accept, DefaultAcceptor, NoDelayAcceptor},
+    accept::{Accept, NoDelayAcceptor},
     tls_rustls::{RustlsAcceptor, RustlsConfig},
 };
 use hyper_util::rt::TokioTimer;
@@ -66,7 +66,7 @@ pub async fn serve(
 #[derive(Clone, Debug)]
 struct Counted {
     places: Arc<Semaphore>,
-    inner: NoDelayAcceptor<DefaultAcceptor>,
+    inner: NoDelayAcceptor,
 }
 
 impl<S: Send + 'static> Accept<TcpStream, S> for Counted {

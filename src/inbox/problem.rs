@@ -7,7 +7,7 @@ use axum::{
 };
 use serde_json::json;
 
-use crate::dtp::envelope::NotTaken;
+use crate::dtp::NotTaken;
 
 /// Seconds after which a post that could not be taken may come again.
 const RETRY_AFTER: &str = "300";

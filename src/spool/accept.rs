@@ -211,7 +211,8 @@ impl Tx<'_> {
         Ok(())
     }
 
-    fn check_size(&self) -> Result<(), Error> {
+    /// Whether `state.max_size` leaves room for another post.
+    pub fn check_size(&self) -> Result<(), Error> {
         let pages: u64 = self.connection.prepare_cached("PRAGMA page_count")?.query_row([], |row| row.get(0))?;
         let free: u64 = self.connection.prepare_cached("PRAGMA freelist_count")?.query_row([], |row| row.get(0))?;
         if (pages - free) * 4096 >= self.shared.max_size { Err(Error::Full) } else { Ok(()) }

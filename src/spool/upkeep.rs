@@ -95,6 +95,13 @@ impl Reading<'_> {
         select(self.connection, "settled IS NULL ORDER BY id", &[])
     }
 
+    /// When the oldest unsettled delivery was made.
+    pub fn oldest_unsettled(&self) -> Result<Option<DateTime<Utc>>, Error> {
+        let made: Option<i64> =
+            self.connection.query_row("SELECT min(made) FROM deliveries WHERE settled IS NULL", [], |row| row.get(0))?;
+        Ok(made.and_then(DateTime::from_timestamp_millis))
+    }
+
     /// How many deliveries are in each state, for the metrics.
     pub fn tally(&self) -> Result<Vec<(String, String, u64)>, Error> {
         let mut statement =

@@ -1,0 +1,171 @@
+//! What time does: what is late, over, expired or old; what is watched; what ends soon; what must be overwritten.
+//!
+//! One turn is cheap and may be taken at any time. It attempts nothing itself.
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    activity::{Activity, Event},
+    courier,
+    programme::Programme,
+    reason::Reason,
+    referral::{Errand, System},
+    spool::{
+        Error,
+        settle::{Conclusion, Report},
+    },
+};
+
+/// From one turn to the next. Erased content is overwritten within three of them.
+const TURN: Duration = Duration::from_secs(20);
+/// How many days before something ends it is told.
+const DAYS_BEFORE: [i64; 5] = [60, 30, 14, 7, 1];
+
+/// What ends some day.
+#[derive(Clone, Debug)]
+pub struct Ending {
+    /// How the log calls it.
+    pub event: Event,
+    /// When.
+    pub until: DateTime<Utc>,
+}
+
+/// Takes turns until told to stop.
+pub async fn run(programme: Arc<Programme>, endings: Vec<Ending>, stop: CancellationToken) {
+    let mut calendar = Calendar::default();
+    loop {
+        if let Err(error) = turn(&programme, &endings, &mut calendar).await {
+            tracing::error!(%error, "upkeep failed; it is tried again");
+        }
+        let wake = programme.clock.monotonic() + TURN;
+        tokio::select! {
+            () = programme.clock.sleep_until(wake) => {}
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+/// What was done today already.
+#[derive(Debug, Default)]
+pub struct Calendar {
+    pruned: Option<NaiveDate>,
+    told: Option<NaiveDate>,
+}
+
+/// One turn.
+pub async fn turn(programme: &Programme, endings: &[Ending], calendar: &mut Calendar) -> Result<(), Error> {
+    let now = programme.clock.now();
+    end_what_is_over(programme, now).await?;
+    let alarm_before = now - programme.settings.delivery.alarm_after;
+    programme
+        .spool
+        .write(move |tx| {
+            tx.mark_late(alarm_before)?;
+            tx.owe_watch_looks()
+        })
+        .await?;
+    for (id, kind, reason) in programme.spool.write(|tx| tx.alarms()).await? {
+        tracing::error!(
+            entry = id.0,
+            kind,
+            reason = reason.unwrap_or_default(),
+            "a person must act (hint: `referrald deliveries show {id}` says what to do)"
+        );
+    }
+    if calendar.told != Some(now.date_naive()) {
+        tell_endings(programme, endings, now).await?;
+        calendar.told = Some(now.date_naive());
+    }
+    if calendar.pruned != Some(now.date_naive()) {
+        let before = now - programme.settings.state.keep_settled;
+        programme.spool.write(move |tx| tx.prune(before)).await?;
+        programme
+            .spool
+            .write(|tx| {
+                tx.want_checkpoint();
+                Ok(())
+            })
+            .await?;
+        calendar.pruned = Some(now.date_naive());
+    }
+    if programme.spool.read(|reading| Ok(reading.erasure_pending()))? {
+        programme
+            .spool
+            .write(|tx| {
+                tx.want_checkpoint();
+                Ok(())
+            })
+            .await?;
+    }
+    Ok(())
+}
+
+/// Ends what is out of time and cannot be attempted once more, and erases content that is too old.
+async fn end_what_is_over(programme: &Programme, now: DateTime<Utc>) -> Result<(), Error> {
+    for delivery in programme.spool.read(|reading| reading.expired(now))? {
+        conclude(programme, delivery, Conclusion::Stopped { reason: Reason::Expired, feedback: None }).await?;
+    }
+    let delivery = programme.settings.delivery;
+    let made_before = now - delivery.give_up_after;
+    let held_before = now - programme.settings.flow1.hold_for;
+    let blocked = |system: System| programme.health()[system as usize].block().is_some();
+    let resting = programme.resting();
+    for (errand, held_before) in [(Errand::OpenIntervention, Some(held_before)), (Errand::SendReferral, None)] {
+        let stands_still =
+            resting.contains(&errand) || System::ALL.iter().any(|system| errand.needs(*system) && blocked(*system));
+        if !stands_still {
+            // Its last attempt is due by itself.
+            continue;
+        }
+        for delivery in programme.spool.read(|reading| reading.overdue(errand, made_before, held_before))? {
+            let was_held = delivery.held_since.is_some();
+            let conclusion = courier::out_of_time(programme, &delivery, was_held, now);
+            let already = delivery.reason == Some(Reason::Unconfirmed) && matches!(conclusion, Conclusion::Held { .. });
+            if !already {
+                conclude(programme, delivery, conclusion).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Ends a delivery that nobody attempts now.
+async fn conclude(
+    programme: &Programme,
+    delivery: crate::spool::delivery::Delivery,
+    conclusion: Conclusion,
+) -> Result<(), Error> {
+    programme
+        .spool
+        .write(move |tx| {
+            if tx.take(delivery.id) {
+                tx.conclude(Report {
+                    delivery,
+                    conclusion,
+                    status: None,
+                    fields: Vec::new(),
+                    notes: Vec::new(),
+                    service_type: None,
+                })?;
+            }
+            Ok(())
+        })
+        .await
+}
+
+async fn tell_endings(programme: &Programme, endings: &[Ending], now: DateTime<Utc>) -> Result<(), Error> {
+    for ending in endings {
+        let left = ending.until - now;
+        let days = left.num_days();
+        if left <= TimeDelta::zero() || DAYS_BEFORE.contains(&days) {
+            let days = days.max(0);
+            tracing::error!(event = ending.event.code(), until = %ending.until, days, "something that this programme needs ends soon, or has ended");
+            let line = Activity { until: Some(ending.until), ..Activity::new(ending.event) };
+            programme.spool.write(move |tx| tx.tell(line)).await?;
+        }
+    }
+    Ok(())
+}

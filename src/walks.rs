@@ -1,0 +1,198 @@
+//! Walks through Primero's changed cases: notices what asks something of us and stores looks, cursor and all, in one transaction.
+//!
+//! It reads only the list, decides nothing about a referral, and keeps nothing of a case but its numbers.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use serde_json::Value;
+
+use crate::{
+    activity::{Activity, Event},
+    courier::{Names, sign_of_primero},
+    decisions::NUMBER,
+    health::{Leave, Sign},
+    primero::{Case, Trouble, text},
+    programme::Programme,
+    reason::Reason,
+    referral::{DeliveryId, System, Walk},
+    spool::looks::Changed,
+    walk::{NotAsAsked, Position, Walker},
+};
+
+/// Rows asked for in a page.
+const PER: u32 = 1000;
+
+/// Why a walk did not come to its end. The next one begins where this one had stored its cursor.
+#[derive(Debug, thiserror::Error)]
+pub enum WalkError {
+    /// Another walk of this kind is under way.
+    #[error("a walk of this kind is under way already")]
+    UnderWay,
+    /// Its flow is off, or the agreement is not valid.
+    #[error("the flow of this walk is off, or the agreement is not valid now")]
+    Resting,
+    /// Primero is blocked and not to be probed now.
+    #[error("primero is blocked; it is probed again later (hint: `referrald check` says what is wrong)")]
+    Blocked,
+    /// Primero did not answer as promised.
+    #[error(transparent)]
+    Primero(#[from] Trouble),
+    /// The state failed.
+    #[error(transparent)]
+    State(#[from] crate::spool::Error),
+}
+
+/// What a walk did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Walked {
+    /// How many changed cases it met.
+    pub cases: u64,
+    /// The looks that it made.
+    pub looks: Vec<DeliveryId>,
+}
+
+/// Which walks are under way: one of a kind at a time.
+#[derive(Debug, Default)]
+pub struct Walks(Mutex<HashSet<Walk>>);
+
+impl Walks {
+    /// Runs one walk to its end.
+    pub async fn run(self: &Arc<Self>, programme: &Programme, walk: Walk) -> Result<Walked, WalkError> {
+        let _turn = self.begin(walk).ok_or(WalkError::UnderWay)?;
+        if !programme.runs(walk.flow()) {
+            return Err(WalkError::Resting);
+        }
+        {
+            let mut health = programme.health();
+            let primero = &mut health[System::Primero as usize];
+            match primero.leave(programme.clock.monotonic()) {
+                Leave::All | Leave::One => {}
+                // A walk writes nothing, so it says nothing about fields that are dropped.
+                Leave::Probe { only_written: true } | Leave::None(_) => return Err(WalkError::Blocked),
+                Leave::Probe { only_written: false } => primero.probe_started(None),
+            }
+        }
+        tell(programme, Activity { flow: Some(walk.flow()), ..Activity::new(Event::PollStarted) }).await;
+        let result = walk_all(programme, walk).await;
+        let (sign, status) = match &result {
+            Err(WalkError::Primero(trouble)) => sign_of_primero(Names::Nothing, trouble),
+            _ => (Sign::Answered, None),
+        };
+        programme.report_health(System::Primero, None, sign, status).await;
+        let line = match &result {
+            Ok(walked) => Activity { count: Some(walked.looks.len() as u64), ..Activity::new(Event::PollFinished) },
+            Err(error) => Activity { reason: reason(error), status, ..Activity::new(Event::PollFailed) },
+        };
+        tell(programme, Activity { flow: Some(walk.flow()), addressee: Some(System::Primero), ..line }).await;
+        result
+    }
+
+    /// Whether a walk is under way.
+    #[must_use]
+    pub fn under_way(&self, walk: Walk) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(&walk)
+    }
+
+    fn begin(self: &Arc<Self>, walk: Walk) -> Option<Turn> {
+        let new = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(walk);
+        new.then(|| Turn { walks: Arc::clone(self), walk })
+    }
+}
+
+/// Ends with the walk, however that ends.
+struct Turn {
+    walks: Arc<Walks>,
+    walk: Walk,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.walks.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.walk);
+    }
+}
+
+async fn walk_all(programme: &Programme, walk: Walk) -> Result<Walked, WalkError> {
+    let start = programme.settings.schedule.start_from;
+    let cursor = programme.spool.read(|reading| reading.cursor(walk))?.unwrap_or(start);
+    let modules = match walk {
+        Walk::Referrals => programme.settings.referrals.modules.clone(),
+        Walk::Decisions => vec![programme.mapping.module().to_owned()],
+    };
+    let mut walked = Walked::default();
+    // With several modules the cursor is stored only by the last, and as the earliest of all: nothing is skipped.
+    let mut reached = None;
+    for (place, module) in modules.iter().enumerate() {
+        let last = place + 1 == modules.len();
+        let mut walker = Walker::new(Position { cursor }, programme.settings.schedule.overlap, PER);
+        while let Some(ask) = walker.request() {
+            let page = programme.primero.changed_cases(ask.since, ask.page, ask.per, module, &programme.fields.walk()).await?;
+            let stamps: Vec<_> = page.cases.iter().map(|case| (case.key, case.last_updated_at)).collect();
+            let step = walker.page(&stamps, page.per).map_err(|NotAsAsked| Trouble::FilterIgnored)?;
+            walked.cases += step.new.len() as u64;
+            let mut changed = Vec::new();
+            for case in step.new.iter().filter_map(|index| page.cases.get(*index)) {
+                if asks_something(programme, walk, case)? {
+                    changed.push(Changed { key: case.key, case_id: case.case_id(), stamp: case.last_updated_at });
+                }
+            }
+            drop(page);
+            let position = match (reached, last && modules.len() == 1) {
+                (_, true) => step.position.cursor,
+                _ => cursor,
+            };
+            let made = programme.spool.write(move |tx| tx.advance(walk, position, &changed)).await?;
+            walked.looks.extend(made);
+            if step.over {
+                reached = Some(reached.unwrap_or(step.position.cursor).min(step.position.cursor));
+            }
+        }
+    }
+    if let Some(reached) = reached.filter(|_| modules.len() > 1) {
+        programme.spool.write(move |tx| tx.set_cursor(walk, reached)).await?;
+    }
+    Ok(walked)
+}
+
+/// Whether a changed case is one of this walk's: the look decides the rest.
+fn asks_something(programme: &Programme, walk: Walk, case: &Case) -> Result<bool, crate::spool::Error> {
+    match walk {
+        Walk::Decisions => Ok(case.services().any(|service| text(service, NUMBER).is_some())),
+        Walk::Referrals => {
+            let listed = |agency: &str| {
+                let agencies = &programme.settings.referrals.implementing_agencies;
+                agencies.iter().any(|listed| listed.trim().eq_ignore_ascii_case(agency.trim()))
+            };
+            let concerns = case.services().any(|service| {
+                text(service, "service_implementing_agency").is_some_and(listed)
+                    || service
+                        .get("service_status_referred")
+                        .is_some_and(|referred| *referred == Value::Bool(true) || referred.as_str() == Some("true"))
+            });
+            Ok(concerns || programme.spool.read(|reading| reading.watches(case.key))?)
+        }
+    }
+}
+
+fn reason(error: &WalkError) -> Option<Reason> {
+    match error {
+        WalkError::Primero(Trouble::Unwell(unwell)) => Some(unwell.reason),
+        WalkError::Primero(Trouble::Unauthorized) => Some(Reason::Unauthorized),
+        WalkError::Primero(Trouble::Forbidden) => Some(Reason::Forbidden),
+        WalkError::Primero(Trouble::FilterIgnored) => Some(Reason::FilterIgnored),
+        WalkError::Primero(Trouble::WrongUrl) => Some(Reason::WrongUrl),
+        WalkError::Primero(Trouble::CertificateRefused) => Some(Reason::CertificateRefused),
+        WalkError::Primero(Trouble::NotFound | Trouble::Conflict | Trouble::Invalid(_) | Trouble::Refused(_)) => {
+            Some(Reason::NotAsPromised)
+        }
+        WalkError::UnderWay | WalkError::Resting | WalkError::Blocked | WalkError::State(_) => None,
+    }
+}
+
+async fn tell(programme: &Programme, line: Activity) {
+    if let Err(error) = programme.spool.write(move |tx| tx.tell(line)).await {
+        tracing::error!(%error, "the state did not take a line of the activity log");
+    }
+}
