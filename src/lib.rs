@@ -19,6 +19,7 @@ pub mod consent;
 pub mod credentials;
 pub mod dtp;
 pub mod mapping;
+pub mod matching;
 pub mod personal;
 pub mod primero;
 pub mod reason;
