@@ -25,3 +25,4 @@ pub mod primero;
 pub mod reason;
 pub mod referral;
 pub mod schedule;
+pub mod walk;
