@@ -26,10 +26,9 @@ use crate::{
     primero,
     programme::{Parts, Programme},
     referral::{System, Walk},
-    schedule,
     spool::{self, Listener, Spool, seal::Sealer, upkeep::StoredBlock},
     upkeep::{self, Calendar, Ending},
-    walks::{WalkError, Walked, Walks},
+    walks::{self, WalkError, Walked, Walks},
 };
 
 /// Why the daemon refuses to start: only what makes accepting unsafe.
@@ -111,8 +110,7 @@ pub fn assemble(settings: Settings, clock: Clock, listener: Listener) -> Result<
     };
     let dtp_tls = credentials::tls_client_config(settings.dtp.ca_file.as_deref(), Some(&certificate))?;
 
-    let spool =
-        Spool::open(&settings.state.directory, Sealer::new(&keys), clock.clone(), settings.state.max_size, listener)?;
+    let spool = Spool::open(&settings.state.directory, Sealer::new(&keys), clock.clone(), settings.state.max_size, listener)?;
     let secret = |parts: &[&str]| spool.identity().digest("secret", parts.join("\n").as_bytes());
     let secrets = [
         secret(&[&settings.primero.user_name, password.reveal()]),
@@ -124,13 +122,23 @@ pub fn assemble(settings: Settings, clock: Clock, listener: Listener) -> Result<
         None => primero::Gate::unproven(clock.clone()),
     });
     let client = |key| move |source| StartError::Client { key, source };
-    let primero =
-        primero::Client::new(&settings.primero, password.reveal(), primero_tls, clock.clone(), Arc::clone(&gate))
-            .map_err(client("primero"))?;
+    let primero = primero::Client::new(&settings.primero, password.reveal(), primero_tls, clock.clone(), Arc::clone(&gate))
+        .map_err(client("primero"))?;
     let thumbprint = settings.dtp.thumbprint_header.as_ref().map(|_| certificate.thumbprint.as_str());
-    let dtp = dtp::Client::new(&settings.dtp, dtp_tls, subscription_key.reveal(), thumbprint, clock.clone())
-        .map_err(client("dtp"))?;
-    Ok(Programme::new(Parts { settings, mapping, primero, gate, dtp, spool, clock, secrets, health, certificate_ends: certificate.not_after }))
+    let dtp =
+        dtp::Client::new(&settings.dtp, dtp_tls, subscription_key.reveal(), thumbprint, clock.clone()).map_err(client("dtp"))?;
+    Ok(Programme::new(Parts {
+        settings,
+        mapping,
+        primero,
+        gate,
+        dtp,
+        spool,
+        clock,
+        secrets,
+        health,
+        certificate_ends: certificate.not_after,
+    }))
 }
 
 impl Daemon {
@@ -162,10 +170,9 @@ impl Daemon {
         loops.spawn(serve("inbox", inbox_listener, tls, most, router, stop.clone()));
         loops.spawn(serve("admin", admin_listener, None, 64, admin::router(Arc::clone(&programme)), stop.clone()));
         loops.spawn(upkeep::run(Arc::clone(&programme), endings.clone(), stop.clone()));
-        loops.spawn(schedule::run(Arc::clone(&programme), Arc::clone(&walks), ticks, stop.clone()));
+        loops.spawn(walks::run(Arc::clone(&programme), Arc::clone(&walks), ticks, stop.clone()));
         loops.spawn(remember_password_probes(Arc::clone(&programme), stop.clone()));
-        let courier =
-            tokio::spawn(courier::run(Arc::clone(&programme), courier_stop.clone(), Arc::clone(&progress)));
+        let courier = tokio::spawn(courier::run(Arc::clone(&programme), courier_stop.clone(), Arc::clone(&progress)));
 
         let line = Activity {
             mapping: Some(programme.mapping.version().to_owned()),

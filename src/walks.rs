@@ -8,6 +8,8 @@ use std::{
 };
 
 use serde_json::Value;
+use tokio::sync::mpsc;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     activity::{Activity, Event},
@@ -18,6 +20,7 @@ use crate::{
     programme::Programme,
     reason::Reason,
     referral::{DeliveryId, System, Walk},
+    schedule::{Due, Timetable},
     spool::looks::Changed,
     walk::{NotAsAsked, Position, Walker},
 };
@@ -52,6 +55,49 @@ pub struct Walked {
     pub cases: u64,
     /// The looks that it made.
     pub looks: Vec<DeliveryId>,
+}
+
+/// Starts walks as their timetables say, looking at the clock with every tick; on the way out it waits for those under way.
+pub async fn run(programme: Arc<Programme>, walks: Arc<Walks>, mut ticks: mpsc::Receiver<()>, stop: CancellationToken) {
+    let schedule = &programme.settings.schedule;
+    let now = programme.clock.now();
+    let timetable = |cron: &croner::Cron| Timetable::new(cron.clone(), schedule.time_zone, None, schedule.at_start, now);
+    let mut timetables = [(Walk::Referrals, timetable(&schedule.referrals)), (Walk::Decisions, timetable(&schedule.decisions))];
+    let tracker = TaskTracker::new();
+    loop {
+        tokio::select! {
+            tick = ticks.recv() => if tick.is_none() { break },
+            () = stop.cancelled() => break,
+        }
+        for (walk, timetable) in &mut timetables {
+            let walk = *walk;
+            match timetable.look(programme.clock.now(), walks.under_way(walk)) {
+                Due::No => {}
+                Due::StillRunning => {
+                    tracing::warn!(walk = walk.code(), "the walk before is still running; this one is left out");
+                }
+                Due::Now => {
+                    let (programme, walks, stop) = (Arc::clone(&programme), Arc::clone(&walks), stop.clone());
+                    tracker.spawn(async move {
+                        tokio::select! {
+                            result = walks.run(&programme, walk) => report(walk, result),
+                            // Whatever was stored stands; the next walk begins there.
+                            () = stop.cancelled() => {}
+                        }
+                    });
+                }
+            }
+        }
+    }
+    tracker.close();
+    tracker.wait().await;
+}
+
+fn report(walk: Walk, result: Result<Walked, WalkError>) {
+    match result {
+        Ok(_) | Err(WalkError::Resting | WalkError::UnderWay | WalkError::Blocked) => {}
+        Err(error) => tracing::warn!(walk = walk.code(), %error, "a walk did not come to its end; the next one goes on there"),
+    }
 }
 
 /// Which walks are under way: one of a kind at a time.
