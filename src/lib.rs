@@ -26,3 +26,4 @@ pub mod reason;
 pub mod referral;
 pub mod schedule;
 pub mod walk;
+pub mod words;
