@@ -23,4 +23,6 @@ pub mod personal;
 pub mod primero;
 pub mod reason;
 pub mod referral;
+#[cfg(feature = "sandbox")]
+pub mod sandbox;
 pub mod schedule;
