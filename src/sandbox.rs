@@ -9,7 +9,6 @@ pub mod faults;
 mod log;
 pub mod pki;
 pub mod primero;
-pub mod stage;
 #[cfg(test)]
 mod tests;
 mod wire;

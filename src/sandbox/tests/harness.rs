@@ -12,8 +12,6 @@ use crate::{
     sandbox::primero::{BRIDGE, BRIDGE_PASSWORD, CASE_WORKER, SimulatedPrimero},
 };
 
-pub(super) const MODULE: &str = "primeromodule-cp";
-
 /// When the tests begin.
 pub(super) fn start() -> DateTime<Utc> {
     "2026-01-05T10:00:00.000Z".parse().expect("a time")
