@@ -9,6 +9,7 @@ pub mod faults;
 mod log;
 pub mod pki;
 pub mod primero;
+mod scene;
 #[cfg(test)]
 mod tests;
 mod wire;
