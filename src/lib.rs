@@ -41,3 +41,4 @@ pub mod upkeep;
 pub mod walk;
 pub mod walks;
 mod wire;
+pub mod words;
