@@ -312,6 +312,14 @@ impl World {
         self.settings = self.stage.settings(changed).unwrap_or_else(|problems| panic!("the settings are wrong:\n{problems}"));
     }
 
+    /// From the next start on, the configuration file reads otherwise.
+    pub fn change_configuration(&mut self, change: impl FnOnce(String) -> String) {
+        let file = self.stage.directory().join("referrald.toml");
+        let text = change(self.stage.configuration());
+        let settings = Settings::from_text(&file, &text, []);
+        self.settings = settings.unwrap_or_else(|problems| panic!("the settings are wrong:\n{problems}"));
+    }
+
     /// Reads an admin page.
     pub async fn page(&self, path: &str) -> (StatusCode, String) {
         let response = self.http.get(format!("http://{}{path}", self.daemon().admin)).send().await.expect("the page answers");
