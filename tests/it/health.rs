@@ -415,16 +415,14 @@ async fn a_state_without_room_is_not_ready_and_the_inbox_says_so() {
     let world = World::with(&[("REFERRALD__STATE__MAX_SIZE", "1 MiB")]).await;
     world.stage.primero.go_down().await;
     let mut answers = BTreeSet::new();
-    let note = "<p>Invented. </p>".repeat(3000);
+    let note = "<p>Invented. </p>".repeat(2000);
     for n in 1..=60 {
         let mut row = nth(n);
         row["progres_interventiondescription"] = json!(note);
         let (status, _) = world.post(&json!({ "request_type": "PrimeroOutgoingReferral", "interventions": [row] })).await;
         answers.insert(status.as_u16());
     }
-    let pages: i64 = world.database().query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
-    let sealed: i64 = world.database().query_row("SELECT sum(length(sealed)) FROM parcels", [], |row| row.get(0)).unwrap();
-    assert_eq!(answers, BTreeSet::from([202, 503]), "{pages} {sealed}");
+    assert_eq!(answers, BTreeSet::from([202, 503]));
     let (status, page) = world.page("/readyz").await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(serde_json::from_str::<Value>(&page).unwrap()["why"], "the state has reached state.max_size");
