@@ -20,6 +20,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     path::Path,
+    sync::Arc,
 };
 
 use chrono::NaiveDate;
@@ -31,6 +32,7 @@ use self::{
     load::Loaded,
     reasons::ReasonTexts,
     rules::{Many, Message, Record, Row, Rules, Source, Write},
+    table::Table,
 };
 use crate::{
     personal::Personal,
@@ -71,6 +73,7 @@ pub struct Mapping {
     service_fields: ServiceFields,
     given_case_id: String,
     texts: ReasonTexts,
+    tables: Vec<Arc<Table>>,
     intervention_keys: BTreeSet<String>,
     /// Those on which all rows of one intervention must agree.
     agreeing_keys: Vec<String>,
@@ -221,6 +224,12 @@ impl Mapping {
         Message::ALL.iter().flat_map(|message| self.rules(*message).all_rows().map(|row| (*message, row)))
     }
 
+    /// Every value table with the labels of both sides, by name.
+    #[must_use]
+    pub fn tables(&self) -> &[Arc<Table>] {
+        &self.tables
+    }
+
     /// Flow 1: the rows of one intervention → a case draft, or all gaps.
     pub fn case_draft(
         &self,
@@ -358,7 +367,7 @@ impl Mapping {
     }
 
     fn of(loaded: Loaded, version: String) -> Self {
-        let Loaded { rules, head, texts } = loaded;
+        let Loaded { rules, head, texts, tables } = loaded;
         let of = |message: Message| &rules[message as usize];
         let keys = |message: Message, record| {
             of(message).read_keys().filter(move |(of, _)| *of == record).map(|(_, key)| key.to_owned())
@@ -397,6 +406,7 @@ impl Mapping {
             service_fields: head.service,
             given_case_id: head.given_case_id,
             texts,
+            tables,
             rules,
         }
     }

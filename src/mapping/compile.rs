@@ -60,6 +60,9 @@ pub(super) fn blocks(keys: &Keys<'_>, message: Message, tables: &Tables) -> Vec<
 fn block(keys: &Keys<'_>, message: Message, tables: &Tables) -> Option<Block> {
     let name = keys.needed("name", "what people call these rows, for example \"contact\"");
     let record = record(keys, message);
+    if record.is_none() && !keys.has("of") {
+        whose(keys, message);
+    }
     let any_of = keys.texts("if_any_of");
     if any_of.is_none() && !keys.has("if_any_of") {
         keys.problem("`if_any_of` is missing (hint: the fields of which one must have a value)");
@@ -109,7 +112,8 @@ fn source(keys: &Keys<'_>, message: Message, tables: &Tables) -> Option<Source> 
     let setting = chosen(keys, "setting", Setting::from_code, message.settings().iter().map(|setting| setting.code()));
     let given = chosen(keys, "given", Given::from_code, message.given().iter().map(|given| given.code()));
     let joined = keys.has("join").then(|| join(keys, message, tables));
-    let part = part(keys, record(keys, message), message, tables, false);
+    let whose = record(keys, message);
+    let part = part(keys, whose, message, tables, false);
     let bare = |kind: &str| {
         for key in OF_A_SOURCE.into_iter().filter(|key| keys.has(key) && !(kind == "given" && *key == "table")) {
             keys.problem(format_args!("`{key}` says how a source field is read (hint: `{kind}` has none; remove one of them)"));
@@ -149,7 +153,7 @@ fn source(keys: &Keys<'_>, message: Message, tables: &Tables) -> Option<Source> 
 fn join(keys: &Keys<'_>, message: Message, tables: &Tables) -> Option<Source> {
     let outer = record(keys, message);
     let compiled = |keys: Keys<'_>| {
-        let record = if keys.has("of") { record(&keys, message) } else { outer };
+        let record = record(&keys, message).or(outer);
         let part = part(&keys, record, message, tables, true);
         if part.is_none() && !keys.has("from") && !keys.has("first_of") {
             keys.problem("the part has no source (hint: add `from` or `first_of`)");
@@ -212,10 +216,10 @@ fn part(keys: &Keys<'_>, record: Option<Record>, message: Message, tables: &Tabl
         }
         (Some(_), Some(_)) | (None, None) => return None,
     };
-    let Some(record) = record else {
-        keys.problem("this message reads no record (hint: use `given`, `setting` or `constant`)");
-        return None;
-    };
+    if record.is_none() && !keys.has("of") {
+        whose(keys, message);
+    }
+    let record = record?;
     Some(Part { record, keys: names, many, reading, last_characters, lower_case, demand, agreed, uuid5, lookup, required })
 }
 
@@ -390,9 +394,20 @@ fn write(keys: &Keys<'_>, message: Message) -> Write {
     chosen(keys, "write", Write::from_code, allowed.iter().map(|write| write.code())).unwrap_or(allowed[0])
 }
 
+/// Whose field it is. Where a message reads one record alone, nobody needs to say so.
 fn record(keys: &Keys<'_>, message: Message) -> Option<Record> {
     let known = message.records();
-    chosen(keys, "of", Record::from_code, known.iter().map(|record| record.code())).or(known.first().copied())
+    let only = if let [only] = known { Some(*only) } else { None };
+    chosen(keys, "of", Record::from_code, known.iter().map(|record| record.code())).or(only)
+}
+
+fn whose(keys: &Keys<'_>, message: Message) {
+    let known = message.records().iter().map(|record| format!("`of = \"{record}\"`")).collect::<Vec<_>>();
+    if known.is_empty() {
+        keys.problem("this message reads no record (hint: use `given`, `setting` or `constant`)");
+    } else {
+        keys.problem(format_args!("it is not said whose field is read (hint: add {})", known.join(" or ")));
+    }
 }
 
 /// A value out of a closed list.

@@ -2,7 +2,7 @@
 //!
 //! It reads files once, at start; nothing here knows a record.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path, sync::Arc};
 
 use sha2::{Digest, Sha256};
 
@@ -12,7 +12,7 @@ use super::{
     file::{Findings, Keys, Place, TextFile, hint},
     reasons::ReasonTexts,
     rules::{Message, Rules},
-    table,
+    table::{self, Table},
 };
 
 const RULE_FILES: [&str; 6] =
@@ -23,6 +23,7 @@ pub(super) struct Loaded {
     pub(super) rules: [Rules; Message::ALL.len()],
     pub(super) head: Head,
     pub(super) texts: ReasonTexts,
+    pub(super) tables: Vec<Arc<Table>>,
 }
 
 /// What `mapping.toml` says besides tables.
@@ -83,7 +84,8 @@ pub(super) fn load(directory: &Path) -> Result<Mapping, Problems> {
         ReasonTexts::read(&Keys::of_file(file, top.get_ref(), &findings))
     });
     stray_files(directory, &table_files, &findings);
-    let loaded = Loaded { rules, head, texts: texts.unwrap_or_default() };
+    let tables = tables.into_values().flatten().collect();
+    let loaded = Loaded { rules, head, texts: texts.unwrap_or_default(), tables };
     check::check(&loaded, &findings);
     if !findings.is_empty() {
         return Err(Problems(findings.into_texts()));

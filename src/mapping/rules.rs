@@ -87,7 +87,7 @@ codes! {
 }
 
 impl Message {
-    /// The records that its rows may read; the first is meant where a row does not say.
+    /// The records that its rows may read; where there are several, a row says which.
     #[must_use]
     pub const fn records(self) -> &'static [Record] {
         match self {

@@ -74,6 +74,7 @@ fn without_html(text: &str) -> Option<Cow<'_, str>> {
     // Without a tag, line breaks are meant as they stand.
     let marked_up = if tags == 0 { Cow::Owned(format!("<pre>{text}</pre>")) } else { Cow::Borrowed(text) };
     let resolved = config::with_decorator(TrivialDecorator::new())
+        .raw_mode(true)
         .no_table_borders()
         .no_link_wrapping()
         .unicode_strikeout(false)
@@ -87,7 +88,7 @@ fn without_html(text: &str) -> Option<Cow<'_, str>> {
 fn tidy(text: &str) -> String {
     let mut tidy = String::with_capacity(text.len());
     for line in text.trim().lines().map(str::trim_end) {
-        if !tidy.is_empty() && !(line.is_empty() && tidy.ends_with("\n\n")) {
+        if !tidy.is_empty() && !(line.is_empty() && tidy.ends_with('\n')) {
             tidy.push('\n');
         }
         tidy.push_str(line);
