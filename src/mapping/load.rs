@@ -10,6 +10,7 @@ use super::{
     IdentityFields, Mapping, Problems, ServiceFields, check,
     compile::{self, Tables},
     file::{Findings, Keys, Place, TextFile, hint},
+    known::Known,
     reasons::ReasonTexts,
     rules::{Message, Rules},
     table::{self, Table},
@@ -92,7 +93,9 @@ pub(super) fn load(directory: &Path) -> Result<Mapping, Problems> {
     }
     let digest = hex::encode(&digest.finalize()[..6]);
     let version = format!("{}+{digest}", loaded.head.version);
-    Ok(Mapping::of(loaded, version))
+    let Loaded { rules, head: Head { identity, service: service_fields, given_case_id, .. }, texts, tables } = loaded;
+    let known = Known::of(&rules, &given_case_id);
+    Ok(Mapping { version, rules, identity, service_fields, given_case_id, texts, tables, known })
 }
 
 /// Which sections stand in which file, in the order of [`RULE_FILES`] from the second on.

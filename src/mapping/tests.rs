@@ -2,10 +2,12 @@
 
 use std::{fs, path::PathBuf};
 
-use serde_json::json;
 use tempfile::TempDir;
 
 use super::{examples::Examples, *};
+
+mod problems;
+mod questions;
 
 fn gambella() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("mappings/gambella")
@@ -61,22 +63,6 @@ fn files_in(directory: &Path) -> Vec<String> {
     let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap());
     let files = entries.filter(|entry| entry.file_type().unwrap().is_file());
     files.map(|entry| entry.file_name().into_string().unwrap()).collect()
-}
-
-#[test]
-fn zz_timing() {
-    let t = std::time::Instant::now();
-    for _ in 0..20 {
-        loaded();
-    }
-    println!("load {:?}", t.elapsed() / 20);
-    let m = loaded();
-    let e = Examples::read(&gambella()).unwrap();
-    let t = std::time::Instant::now();
-    for _ in 0..5 {
-        e.run(&m).unwrap();
-    }
-    println!("run {:?}", t.elapsed() / 5);
 }
 
 #[test]
