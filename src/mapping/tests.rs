@@ -6,6 +6,7 @@ use tempfile::TempDir;
 
 use super::{examples::Examples, *};
 
+mod language;
 mod problems;
 mod questions;
 
