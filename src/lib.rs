@@ -39,3 +39,4 @@ pub mod upkeep;
 pub mod walk;
 pub mod walks;
 mod wire;
+pub mod words;
