@@ -164,8 +164,8 @@ impl Tx<'_> {
     /// Lets a referral go that was made by exception: due now, and judged afresh with this decision of a person.
     pub fn release(&mut self, id: DeliveryId, ground: Ground, role: &str, who: &str) -> Result<DeliveryId, Unable> {
         let mut delivery = self.lent_to_us(id)?;
-        let exception =
-            (delivery.errand, delivery.state, delivery.reason) == (Errand::SendReferral, State::Held, Some(Reason::ConsentException));
+        let exception = (delivery.errand, delivery.state, delivery.reason)
+            == (Errand::SendReferral, State::Held, Some(Reason::ConsentException));
         if !exception {
             return Err(Unable::Not(
                 delivery.id,
@@ -241,7 +241,9 @@ impl Tx<'_> {
             return Err(Unable::NothingOpen(id));
         }
         for entry in &open {
-            if entry.kind == Kind::Held && let Some(delivery) = entry.delivery {
+            if entry.kind == Kind::Held
+                && let Some(delivery) = entry.delivery
+            {
                 return Err(Unable::StillHeld(delivery));
             }
             if entry.kind == Kind::WithdrawnAfterSend && informed_on.is_none() {
