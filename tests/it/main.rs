@@ -1,4 +1,10 @@
 //! The story from outside: a real daemon on free ports, a real SQLite in a temporary folder, faithful simulators, a clock in our hand.
 
+mod crash;
+mod dtp_door;
 mod flow1;
+mod health;
+mod privacy;
+mod shutdown;
+mod state;
 mod world;
