@@ -33,9 +33,12 @@ pub mod primero;
 pub mod programme;
 pub mod reason;
 pub mod referral;
+#[cfg(feature = "sandbox")]
+pub mod sandbox;
 pub mod schedule;
 pub mod spool;
 pub mod upkeep;
 pub mod walk;
 pub mod walks;
 mod wire;
+pub mod words;

@@ -1,0 +1,4 @@
+//! The simulators over their real sockets: one test for each fact a client must be able to rely on, or to survive.
+
+mod harness;
+mod searching;
