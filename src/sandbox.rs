@@ -8,13 +8,16 @@ pub mod dtp;
 pub mod faults;
 mod log;
 pub mod pki;
+mod play;
 pub mod primero;
+mod scene;
 #[cfg(test)]
 mod tests;
 mod wire;
 
 pub use faults::{Endpoint, Fault, Faults, Gate, Planted, Rule};
 pub use log::{Entry, Log};
+pub use play::{PlayError, play};
 pub use wire::Asked;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

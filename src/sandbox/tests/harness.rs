@@ -72,6 +72,11 @@ impl Stage {
         Self { primero, clock, client: client(), user: (BRIDGE.to_owned(), BRIDGE_PASSWORD.to_owned()) }
     }
 
+    /// Forgets open connections: a client may not have noticed yet that one is gone.
+    pub(super) fn reconnect(&mut self) {
+        self.client = client();
+    }
+
     pub(super) fn sign_in_as(&mut self, user_name: &str, password: &str) {
         self.user = (user_name.to_owned(), password.to_owned());
     }
