@@ -10,6 +10,7 @@ mod log;
 pub mod pki;
 mod play;
 pub mod primero;
+pub mod stage;
 mod scene;
 #[cfg(test)]
 mod tests;
