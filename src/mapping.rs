@@ -183,7 +183,7 @@ impl Mapping {
     #[must_use]
     pub fn decision_case_fields(&self) -> BTreeSet<String> {
         let read = self.rules(Message::DecisionReport).read_keys();
-        read.filter(|(of, _)| *of == Record::Case).map(|(_, key)| key.to_owned()).collect()
+        read.filter(|(of, _)| *of == rules::Record::Case).map(|(_, key)| key.to_owned()).collect()
     }
 
     /// Flow 2: a referral in DTP's words, or all gaps.
