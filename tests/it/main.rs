@@ -4,6 +4,7 @@ mod crash;
 mod dtp_door;
 mod flow1;
 mod health;
+mod house;
 mod privacy;
 mod shutdown;
 mod state;
