@@ -3,6 +3,7 @@
 mod crash;
 mod dtp_door;
 mod flow1;
+mod flow2;
 mod health;
 mod house;
 mod privacy;
