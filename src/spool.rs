@@ -8,6 +8,7 @@ pub mod delivery;
 pub mod known;
 pub mod list;
 pub mod looks;
+pub mod operator;
 pub mod seal;
 pub mod settle;
 pub mod story;

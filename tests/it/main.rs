@@ -3,7 +3,9 @@
 mod crash;
 mod dtp_door;
 mod flow1;
+mod flow2;
 mod health;
+mod house;
 mod privacy;
 mod shutdown;
 mod state;
