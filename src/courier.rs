@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::attempt::{Attempt, Verdict};
 pub use self::attempt::{Names, out_of_time, sign_of_primero};
+use self::look::Leaving;
 use crate::{
     agenda::{Pick, Task},
     health::Leave,
@@ -209,18 +210,15 @@ async fn attempt(programme: Arc<Programme>, task: Task) {
 /// A look decides, and what may go at once goes with what was just read.
 async fn look_and_send(mut attempt: Attempt) {
     let programme = Arc::clone(&attempt.programme);
-    match look::attempt(&mut attempt).await {
-        Ok(leaving) => {
-            attempt.conclude(Verdict::NotNeeded(crate::reason::Reason::NothingToDo)).await;
-            for leaving in leaving {
-                let id = leaving.delivery.id;
-                let mut sending = Attempt::new(Arc::clone(&programme), leaving.delivery);
-                let verdict = send_referral::post(&mut sending, leaving.service_type, &leaving.message).await;
-                sending.conclude(verdict.unwrap_or_else(|verdict| verdict)).await;
-                programme.spool.shared().agenda().give_back(id);
-            }
-        }
-        Err(verdict) => attempt.conclude(verdict).await,
+    // What the look has marked as leaving leaves, even if it then stumbles over another referral.
+    let mut leaving = Vec::new();
+    let looked = look::attempt(&mut attempt, &mut leaving).await;
+    attempt.conclude(looked.err().unwrap_or(Verdict::NotNeeded(crate::reason::Reason::NothingToDo))).await;
+    for Leaving { delivery, message, service_type, lease } in leaving {
+        let mut sending = Attempt::new(Arc::clone(&programme), delivery);
+        let verdict = send_referral::post(&mut sending, service_type, &message).await;
+        sending.conclude(verdict.unwrap_or_else(|verdict| verdict)).await;
+        drop(lease);
     }
 }
 

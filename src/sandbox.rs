@@ -10,8 +10,8 @@ mod log;
 pub mod pki;
 mod play;
 pub mod primero;
-pub mod stage;
 mod scene;
+pub mod stage;
 #[cfg(test)]
 mod tests;
 mod wire;

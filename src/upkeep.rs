@@ -114,8 +114,10 @@ async fn end_what_is_over(programme: &Programme, now: DateTime<Utc>) -> Result<(
     let blocked = |system: System| programme.health()[system as usize].block().is_some();
     let resting = programme.resting();
     for (errand, held_before) in [(Errand::OpenIntervention, Some(held_before)), (Errand::SendReferral, None)] {
-        let stands_still =
-            resting.contains(&errand) || System::ALL.iter().any(|system| errand.needs(*system) && blocked(*system));
+        // A referral is not attempted once more when its time is over.
+        let stands_still = errand == Errand::SendReferral
+            || resting.contains(&errand)
+            || System::ALL.iter().any(|system| errand.needs(*system) && blocked(*system));
         if !stands_still {
             // Its last attempt is due by itself.
             continue;

@@ -13,6 +13,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     activity::{Activity, Event},
+    consent::listed,
     courier::{Names, sign_of_primero},
     decisions::NUMBER,
     health::{Leave, Sign},
@@ -207,12 +208,9 @@ fn asks_something(programme: &Programme, walk: Walk, case: &Case) -> Result<bool
     match walk {
         Walk::Decisions => Ok(case.services().any(|service| text(service, NUMBER).is_some())),
         Walk::Referrals => {
-            let listed = |agency: &str| {
-                let agencies = &programme.settings.referrals.implementing_agencies;
-                agencies.iter().any(|listed| listed.trim().eq_ignore_ascii_case(agency.trim()))
-            };
+            let agencies = &programme.settings.referrals.implementing_agencies;
             let concerns = case.services().any(|service| {
-                text(service, "service_implementing_agency").is_some_and(listed)
+                listed(agencies, text(service, "service_implementing_agency"))
                     || service
                         .get("service_status_referred")
                         .is_some_and(|referred| *referred == Value::Bool(true) || referred.as_str() == Some("true"))

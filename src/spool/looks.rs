@@ -36,10 +36,10 @@ pub struct Found {
     pub case_key: CaseKey,
     /// Its case.
     pub case_id: CaseId,
-    /// The service.
-    pub service: String,
-    /// The id under which DTP will know it.
-    pub outgoing: OutgoingId,
+    /// The service, if it names one.
+    pub service: Option<String>,
+    /// The id under which DTP will know it; `None` if it names no service.
+    pub outgoing: Option<OutgoingId>,
 }
 
 /// What is known of a referral already.
@@ -49,6 +49,15 @@ pub struct Sending {
     pub taken: bool,
     /// The newest errand to send it.
     pub newest: Option<Delivery>,
+}
+
+/// A referral that was sent under an outgoing id, or may have been.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SentUnder {
+    /// Which, if it is among those asked about.
+    pub referral: Option<ReferralId>,
+    /// When DTP took it; `None` if it may have been, without an answer that we saw.
+    pub taken: Option<DateTime<Utc>>,
 }
 
 impl Reading<'_> {
@@ -90,6 +99,23 @@ impl Reading<'_> {
         Ok(Sending { taken: self.referral_taken(referral)?, newest: newest.into_iter().next() })
     }
 
+    /// What was sent under an outgoing id, or may have been, oldest first. `referrals` are those that the id could name.
+    pub fn sent_under(&self, outgoing: &OutgoingId, referrals: &[ReferralId]) -> Result<Vec<SentUnder>, Error> {
+        let mut sent = Vec::new();
+        for known in self.referrals_taken_under(outgoing)? {
+            let referral = referrals.iter().find(|id| self.referral_digest(**id) == known.referral).copied();
+            sent.push((known.taken, SentUnder { referral, taken: Some(known.taken) }));
+        }
+        for id in referrals {
+            let Sending { taken, newest } = self.sending(*id)?;
+            if let Some(newest) = newest.filter(|newest| !taken && newest.may_have_acted) {
+                sent.push((newest.made, SentUnder { referral: Some(*id), taken: None }));
+            }
+        }
+        sent.sort_by_key(|(at, _)| *at);
+        Ok(sent.into_iter().map(|(_, sent)| sent).collect())
+    }
+
     /// The open report of a decision about a number that nobody attempts now.
     pub fn open_report(&self, number: &InterventionNumber) -> Result<Option<Delivery>, Error> {
         let open = select(
@@ -99,6 +125,20 @@ impl Reading<'_> {
         )?;
         let agenda = self.shared.agenda();
         Ok(open.into_iter().find(|delivery| !agenda.is_lent(delivery.id)))
+    }
+
+    /// Whether decisions about a number are heard from this case. The case that it was delivered to is the only one,
+    /// or else the one from which it was heard first.
+    pub fn is_heard_from(&self, number: &InterventionNumber, key: CaseKey) -> Result<bool, Error> {
+        if let Some(case) = self.known_intervention(number)?.and_then(|known| known.case) {
+            return Ok(case == self.case_digest(key));
+        }
+        let first = select(
+            self.connection,
+            "intervention = ?1 AND errand = 'report_decision' AND settled IS NULL ORDER BY id LIMIT 1",
+            &[&number.as_str()],
+        )?;
+        Ok(first.first().is_none_or(|first| first.about.case_key == Some(key)))
     }
 
     fn pair(&self, changed: &Changed) -> Digest {
@@ -168,6 +208,10 @@ impl Tx<'_> {
             delivery.basis = Some(basis);
         }
         self.put(&delivery)?;
+        if let Some(withheld) = newest {
+            // What kept it back is past; a new reason would make a new entry.
+            self.unlist(withheld.id, &[Kind::Withheld])?;
+        }
         if leaves_now.is_some() {
             self.told.held_back.push(delivery.id);
         }
@@ -280,9 +324,9 @@ fn about(found: &Found) -> About {
     About {
         case_key: Some(found.case_key),
         case_id: Some(found.case_id.clone()),
-        service: Some(found.service.clone()),
+        service: found.service.clone(),
         referral: Some(found.referral),
-        outgoing: Some(found.outgoing.clone()),
+        outgoing: found.outgoing.clone(),
         ..About::default()
     }
 }
