@@ -196,7 +196,8 @@ impl Scene {
                         return latencies;
                     }
                     let body = post(first + place).to_string();
-                    let request = http.post(&url).header("x-api-key", INBOX_KEY).header("content-type", "application/json").body(body);
+                    let request =
+                        http.post(&url).header("x-api-key", INBOX_KEY).header("content-type", "application/json").body(body);
                     let began = Instant::now();
                     let status = request.send().await.expect("the inbox answers").status();
                     assert_eq!(status.as_u16(), 202);
