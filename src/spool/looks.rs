@@ -61,17 +61,11 @@ pub struct SentUnder {
 }
 
 impl Reading<'_> {
-    /// Where a walk's next reading begins.
-    pub fn cursor(&self, walk: Walk) -> Result<Option<DateTime<Utc>>, Error> {
-        let mut statement = self.connection.prepare_cached("SELECT position FROM cursors WHERE walk = ?1")?;
-        let position: Option<i64> = statement.query_row([walk.code()], |row| row.get(0)).optional()?;
+    /// Where a walk's next reading of a module begins.
+    pub fn cursor(&self, walk: Walk, module: &str) -> Result<Option<DateTime<Utc>>, Error> {
+        let mut statement = self.connection.prepare_cached("SELECT position FROM cursors WHERE walk = ?1 AND module = ?2")?;
+        let position: Option<i64> = statement.query_row((walk.code(), module), |row| row.get(0)).optional()?;
         Ok(position.and_then(DateTime::from_timestamp_millis))
-    }
-
-    /// Whether this change of a case led to a look already.
-    pub fn was_seen(&self, walk: Walk, changed: &Changed) -> Result<bool, Error> {
-        let mut statement = self.connection.prepare_cached("SELECT 1 FROM seen WHERE walk = ?1 AND pair = ?2")?;
-        Ok(statement.exists((walk.code(), self.pair(changed)))?)
     }
 
     /// Whether a referral of this case was sent, or may have been, and is still watched.
@@ -150,27 +144,35 @@ impl Reading<'_> {
 
 impl Tx<'_> {
     /// Stores looks and the cursor in one transaction. Returns the looks made.
-    pub fn advance(&mut self, walk: Walk, position: DateTime<Utc>, changed: &[Changed]) -> Result<Vec<DeliveryId>, Error> {
+    pub fn advance(
+        &mut self,
+        walk: Walk,
+        module: &str,
+        position: DateTime<Utc>,
+        changed: &[Changed],
+    ) -> Result<Vec<DeliveryId>, Error> {
         let mut made = Vec::new();
         for changed in changed {
             let pair = self.reading().pair(changed);
-            let mut statement = self.connection.prepare_cached("INSERT OR IGNORE INTO seen VALUES (?1, ?2, ?3)")?;
-            if statement.execute((walk.code(), pair, changed.stamp.timestamp_millis()))? == 1 {
+            let mut statement = self.connection.prepare_cached("INSERT OR IGNORE INTO seen VALUES (?1, ?2, ?3, ?4)")?;
+            if statement.execute((walk.code(), module, pair, changed.stamp.timestamp_millis()))? == 1 {
                 made.extend(self.owe_look(walk, changed.key, changed.case_id.clone())?);
             }
         }
-        self.connection
-            .prepare_cached("DELETE FROM seen WHERE walk = ?1 AND stamp < ?2")?
-            .execute((walk.code(), position.timestamp_millis() - 1000))?;
-        self.set_cursor(walk, position)?;
+        self.connection.prepare_cached("DELETE FROM seen WHERE walk = ?1 AND module = ?2 AND stamp < ?3")?.execute((
+            walk.code(),
+            module,
+            position.timestamp_millis() - 1000,
+        ))?;
+        self.set_cursor(walk, module, position)?;
         Ok(made)
     }
 
     /// Moves a walk's cursor.
-    pub fn set_cursor(&mut self, walk: Walk, position: DateTime<Utc>) -> Result<(), Error> {
+    pub fn set_cursor(&mut self, walk: Walk, module: &str, position: DateTime<Utc>) -> Result<(), Error> {
         self.connection
-            .prepare_cached("INSERT INTO cursors VALUES (?1, ?2) ON CONFLICT (walk) DO UPDATE SET position = ?2")?
-            .execute((walk.code(), position.timestamp_millis()))?;
+            .prepare_cached("INSERT INTO cursors VALUES (?1, ?2, ?3) ON CONFLICT (walk, module) DO UPDATE SET position = ?3")?
+            .execute((walk.code(), module, position.timestamp_millis()))?;
         Ok(())
     }
 

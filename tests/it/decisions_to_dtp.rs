@@ -148,6 +148,7 @@ async fn without_time_between_only_the_last_status_is_reported() {
     world.stage.dtp.go_down().await;
     for status in ["accepted", "rejected", "accepted", "rejected"] {
         decide(&world, child, status);
+        world.settle().await;
         world.walk(Walk::Decisions).await;
         assert_eq!(world.unsettled().len(), 1, "one open errand for a number");
     }
