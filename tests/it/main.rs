@@ -4,4 +4,5 @@ mod decisions_to_dtp;
 mod decisions_to_primero;
 mod flow1;
 mod flow2;
+mod walks;
 mod world;
