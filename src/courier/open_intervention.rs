@@ -14,7 +14,7 @@ use crate::{
     personal::Personal,
     primero::{Case, Document, Filter, Trouble, text},
     reason::Reason,
-    referral::{CaseKey, System},
+    referral::{CaseKey, State, System},
     spool::settle::Note,
 };
 
@@ -57,16 +57,18 @@ pub async fn attempt(at: &mut Attempt) -> Step<Verdict> {
     loop {
         matches += 1;
         let (case, wrote) = match match_case(at, &draft).await? {
+            Matched::None if was_gone_twice(at) => return Err(Verdict::held(Reason::Unconfirmed)),
             Matched::None => {
                 let wrote = create(at, &draft).await?;
                 (CaseKey(programme.spool.identity().case_key(draft.person_number.reveal())), wrote)
             }
             Matched::One(case) if service_of(at, &case, &draft).is_some() => (case.key, false),
+            Matched::One(_) if was_gone_twice(at) => return Err(Verdict::held(Reason::Unconfirmed)),
             Matched::One(case) => {
                 let _turn = programme.write_alone(case.key).await;
                 match add_service(at, &case, &draft).await? {
                     true => (case.key, true),
-                    // The case vanished between our reading and our writing.
+                    // The case vanished, or got a number, between our reading and our writing.
                     false if matches < MOST_MATCHES => continue,
                     false => return Err(Verdict::later(Reason::CaseChanged)),
                 }
@@ -79,6 +81,15 @@ pub async fn attempt(at: &mut Attempt) -> Step<Verdict> {
             None => return Err(Verdict::held(Reason::Unconfirmed)),
         }
     }
+}
+
+/// Whether this is held because our service was gone twice. Somebody may have taken it away on purpose, so looking again
+/// writes nothing; only a person has it written once more. What could not be made sure in time is held by the same reason:
+/// if nothing of it stands after all, it may still be delivered.
+fn was_gone_twice(at: &Attempt) -> bool {
+    let delivery = &at.delivery;
+    let in_time = |since| since < delivery.made + at.programme.settings.delivery.give_up_after;
+    delivery.state == State::Held && delivery.reason == Some(Reason::Unconfirmed) && delivery.held_since.is_some_and(in_time)
 }
 
 /// The rows of the intervention, out of the parcel.
@@ -225,7 +236,8 @@ async fn create(at: &mut Attempt, draft: &CaseDraft) -> Step<bool> {
     }
 }
 
-/// Adds the service to a case, and nothing else but identity values that it lacks. `false` if the case is not there any more.
+/// Adds the service to a case, and nothing else but identity values that it lacks. `false` if the case is not there any more,
+/// or not as it was matched.
 async fn add_service(at: &mut Attempt, case: &Case, draft: &CaseDraft) -> Step<bool> {
     let programme = at.programme.clone();
     match case.text("status") {
@@ -241,22 +253,38 @@ async fn add_service(at: &mut Attempt, case: &Case, draft: &CaseDraft) -> Step<b
             ClosedCase::Reopen => {}
         },
     }
-    let mut document = missing_identity(at, case, draft).await?;
+    let Some(mut document) = missing_identity(at, case, draft).await? else { return Ok(false) };
     document.insert("services_section".to_owned(), json!([draft.service.reveal()]));
     patch(at, case.key, &document).await
 }
 
 /// Identity values that the case lacks and our role is known to read: only then is "empty" known to be empty.
-async fn missing_identity(at: &mut Attempt, case: &Case, draft: &CaseDraft) -> Step<Document> {
-    let lacks = |field: &&String| is_empty(case.document.reveal().get(*field));
-    if !draft.if_empty.reveal().keys().any(|field| lacks(&field)) {
-        return Ok(Document::new());
+/// `None` if the case has got one of them since it was matched: then it may be another child's.
+async fn missing_identity(at: &mut Attempt, case: &Case, draft: &CaseDraft) -> Step<Option<Document>> {
+    let lacks = |case: &Case, field: &String| is_empty(case.document.reveal().get(field));
+    if !draft.if_empty.reveal().keys().any(|field| lacks(case, field)) {
+        return Ok(Some(Document::new()));
     }
     let programme = at.programme.clone();
     let readable = programme.readable().await;
     let readable = at.primero(Names::Nothing, readable)?;
-    let missing = draft.if_empty.reveal().iter().filter(|(field, _)| readable.contains(*field) && lacks(field));
-    Ok(missing.map(|(field, value)| (field.clone(), value.clone())).collect())
+    let missing: Document = draft
+        .if_empty
+        .reveal()
+        .iter()
+        .filter(|(field, _)| readable.contains(*field) && lacks(case, field))
+        .map(|(field, value)| (field.clone(), value.clone()))
+        .collect();
+    if missing.is_empty() {
+        return Ok(Some(missing));
+    }
+    let read = programme.primero.case(case.key, &programme.fields.flow1()).await;
+    at.heard_primero(Names::OneRecord, &read);
+    let now = match read {
+        Err(Trouble::NotFound) => return Ok(None),
+        other => at.primero(Names::OneRecord, other)?,
+    };
+    Ok(missing.keys().all(|field| lacks(&now, field)).then_some(missing))
 }
 
 async fn patch(at: &mut Attempt, key: CaseKey, document: &Document) -> Step<bool> {
