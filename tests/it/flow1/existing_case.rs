@@ -116,6 +116,36 @@ async fn two_interventions_for_one_case_are_written_one_after_the_other() {
 }
 
 #[tokio::test]
+async fn two_children_that_are_said_to_be_one_case_do_not_both_become_it() {
+    let world = World::new().await;
+    let case_id = Uuid::new_v4().to_string();
+    let case = world.register(json!({"case_id": case_id, "unhcr_individual_no": null}));
+    let gate = Gate::closed();
+    world.stage.primero.faults().plant(Rule::on(Endpoint::PatchCase), Fault::hold(&gate));
+    let named = |number, person| intervention(number, json!({"progres_primeroid": case_id, "individuals.progres_id": person}));
+    let body = json!({
+        "request_type": "PrimeroOutgoingReferral",
+        "interventions": [named(NUMBER, PERSON), named("989-26-TEST-0002", "989-TEST0002")],
+    });
+    world.post(&body).await;
+    gate.arrived(1).await;
+    // Both have looked at the case while nobody had written to it.
+    while world.stage.primero.log().count(Endpoint::CaseSearch) < 4 {
+        tokio::task::yield_now().await;
+    }
+    gate.open();
+    world.settle().await;
+    let services = world.stage.primero.services(case);
+    assert_eq!(services.len(), 1);
+    let (first, person) =
+        if services[0]["progres_interventionnumber"] == NUMBER { (NUMBER, PERSON) } else { ("989-26-TEST-0002", "989-TEST0002") };
+    assert_eq!(world.stage.primero.case(case).unwrap()["unhcr_individual_no"], person);
+    assert_eq!(world.told_dtp(), [delivered(&world, first, case)]);
+    assert_eq!(world.list(), ["held identifiers_differ"]);
+    world.end_unsettled().await;
+}
+
+#[tokio::test]
 async fn a_lost_answer_after_the_effect_adds_nothing_twice_and_touches_no_staff_edit() {
     for fault in
         [Fault::cut().after_effect(), Fault::truncated(), Fault::html_page().after_effect(), Fault::empty().after_effect()]

@@ -313,3 +313,21 @@ async fn after_one_was_stopped_the_same_post_is_a_new_delivery_that_writes_nothi
     assert_eq!(world.list(), ["stopped expired"], "it stays until a person resolves it");
     world.end().await;
 }
+
+#[tokio::test]
+async fn after_one_was_stopped_other_content_is_a_new_delivery_and_what_was_written_stays() {
+    let world = World::new().await;
+    let faults = world.stage.primero.faults();
+    faults.plant(Rule::on(Endpoint::CreateCase).once(), Fault::cut().after_effect());
+    let sick = faults.plant(Rule::on(Endpoint::GetCase), Fault::status(500));
+    let search = faults.plant(Rule::on(Endpoint::CaseSearch).skip(1), Fault::status(500));
+    world.refer(json!([first()])).await;
+    world.pass(7 * DAY - MINUTE).await;
+    world.pass(MINUTE).await;
+    sick.pull();
+    search.pull();
+    world.refer(json!([corrected()])).await;
+    assert_eq!(notes_in_primero(&world), ["An invented note."], "a service that stands is not written over");
+    assert_eq!(world.told_dtp(), [delivered(&world, NUMBER, world.case_of(PERSON))]);
+    world.end().await;
+}
