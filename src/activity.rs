@@ -1,7 +1,8 @@
 //! What may be remembered: a closed list of events with typed fields.
 //!
-//! Pure. No free text, no value from a record, no staff name, no service type, no consent value can be put into a line,
+//! No free text, no value from a record, no staff name, no service type, no consent value can be put into a line,
 //! because there is no field that would take it.
+//! Pure but for the [`Log`], which writes lines and knows nothing of what they say.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -10,6 +11,14 @@ use crate::{
     reason::Reason,
     referral::{CaseId, DeliveryId, Errand, Flow, InterventionNumber, ReferralId, System, codes},
 };
+
+mod dictionary;
+mod line;
+mod log;
+
+pub use dictionary::{Entry, Part, dictionary, json_lines as dictionary_as_json_lines, table as dictionary_as_table};
+pub use line::Line;
+pub use log::{Captured, Log};
 
 codes! {
     /// What happened.

@@ -8,7 +8,9 @@ pub mod dtp;
 pub mod faults;
 mod log;
 pub mod pki;
+mod play;
 pub mod primero;
+mod scene;
 pub mod stage;
 #[cfg(test)]
 mod tests;
@@ -16,6 +18,7 @@ mod wire;
 
 pub use faults::{Endpoint, Fault, Faults, Gate, Planted, Rule};
 pub use log::{Entry, Log};
+pub use play::{PlayError, play};
 pub use wire::Asked;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

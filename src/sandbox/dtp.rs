@@ -15,10 +15,11 @@ use tokio::net::TcpListener;
 
 use super::{
     Endpoint,
-    faults::{Faults, Scene},
+    faults::Faults,
     locked,
     log::Log,
     pki::{Authority, Wish, thumbprint},
+    scene::Scene,
     wire::{self, Asked, Connection, Cut, Door, Handler, Reply},
 };
 use crate::clock::Clock;
@@ -40,7 +41,7 @@ pub struct SimulatedDtp {
 }
 
 /// A message it has taken.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Received {
     /// Which of the two.
     pub endpoint: Endpoint,
@@ -176,22 +177,22 @@ impl SimulatedDtp {
     }
 
     /// Shows another certificate from now on. Connections are cut.
-    pub fn show(&self, certificate: Shows) {
+    pub async fn show(&self, certificate: Shows) {
         let config = match certificate {
             Shows::Good => tls(&self.authority, &self.authority, Wish::loopback()),
             Shows::Expired => tls(&self.authority, &self.authority, Wish::loopback().expired()),
             Shows::UnknownAuthority => tls(&Authority::new(), &self.authority, Wish::loopback()),
             Shows::WrongName => tls(&self.authority, &self.authority, Wish::server(&["elsewhere.example.org"])),
         };
-        self.greet_with(config);
+        self.greet_with(config).await;
     }
 
     /// From now on the handshake refuses every client's certificate, until [`Self::show`] is called. Connections are cut.
-    pub fn refuse_client_certificates(&self) {
-        self.greet_with(tls(&self.authority, &Authority::new(), Wish::loopback()));
+    pub async fn refuse_client_certificates(&self) {
+        self.greet_with(tls(&self.authority, &Authority::new(), Wish::loopback())).await;
     }
 
-    /// From now on connections are refused. Returns when the socket is closed.
+    /// From now on connections are refused. Returns when the socket is closed and all connections are gone.
     pub async fn go_down(&self) {
         self.door.shut().await;
     }
@@ -204,18 +205,18 @@ impl SimulatedDtp {
         self.door.reopen().await
     }
 
-    /// Cuts all connections; new ones are welcome.
-    pub fn cut_connections(&self) {
-        self.door.cut_connections();
+    /// Cuts all connections and returns when they are gone; new ones are welcome.
+    pub async fn cut_connections(&self) {
+        self.door.cut_connections().await;
     }
 
     fn url(&self, endpoint: &str) -> String {
         format!("https://{}/dtp/{endpoint}", self.door.address())
     }
 
-    fn greet_with(&self, config: Arc<ServerConfig>) {
+    async fn greet_with(&self, config: Arc<ServerConfig>) {
         *locked(&self.tls) = config;
-        self.door.cut_connections();
+        self.door.cut_connections().await;
     }
 
     fn desk(&self) -> MutexGuard<'_, Desk> {

@@ -2,8 +2,9 @@
 //!
 //! It knows no route and no record; what a failing status looks like on the wire is the simulators' own affair.
 
+mod gate;
+
 use std::{
-    fmt,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -12,14 +13,9 @@ use std::{
 };
 
 use axum::body::Bytes;
-use tokio::sync::watch;
+pub use gate::Gate;
 
-use super::{
-    locked,
-    log::Log,
-    wire::{Asked, Connection, Cut, Reply},
-};
-use crate::clock::Clock;
+use super::{locked, wire::Asked};
 
 /// What a request is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -138,12 +134,12 @@ impl Rule {
 /// What happens to a request: by default before it has had any effect.
 #[derive(Clone)]
 pub struct Fault {
-    after_effect: bool,
-    what: What,
+    pub(super) after_effect: bool,
+    pub(super) what: What,
 }
 
 #[derive(Clone)]
-enum What {
+pub(super) enum What {
     /// Answers with this, in the simulator's own words where no body is given.
     Answer {
         status: u16,
@@ -252,64 +248,6 @@ impl Fault {
     }
 }
 
-/// A gate at which requests wait until a test opens it. Clones are the same gate.
-#[derive(Clone)]
-pub struct Gate(Arc<watch::Sender<Waiting>>);
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Waiting {
-    arrived: usize,
-    let_through: usize,
-    open: bool,
-}
-
-impl Gate {
-    /// A closed gate.
-    #[must_use]
-    pub fn closed() -> Self {
-        Self(Arc::new(watch::Sender::new(Waiting::default())))
-    }
-
-    /// Waits until `count` requests, counted from the beginning, have arrived.
-    pub async fn arrived(&self, count: usize) {
-        // The gate itself holds the sender, so the wait cannot fail.
-        let _ = self.0.subscribe().wait_for(|waiting| waiting.arrived >= count).await;
-    }
-
-    /// How many requests have arrived so far.
-    #[must_use]
-    pub fn arrivals(&self) -> usize {
-        self.0.borrow().arrived
-    }
-
-    /// Lets the next request through, in the order of arrival.
-    pub fn let_one_through(&self) {
-        self.0.send_modify(|waiting| waiting.let_through += 1);
-    }
-
-    /// Lets everybody through, now and later.
-    pub fn open(&self) {
-        self.0.send_modify(|waiting| waiting.open = true);
-    }
-
-    async fn pass(&self) {
-        let mut number = 0;
-        let mut waiting = self.0.subscribe();
-        self.0.send_modify(|waiting| {
-            waiting.arrived += 1;
-            number = waiting.arrived;
-        });
-        // The gate itself holds the sender, so the wait cannot fail.
-        let _ = waiting.wait_for(|waiting| waiting.open || waiting.let_through >= number).await;
-    }
-}
-
-impl fmt::Debug for Gate {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.borrow().fmt(formatter)
-    }
-}
-
 /// The faults planted in a simulator. Clones are the same.
 #[derive(Clone, Default)]
 pub struct Faults {
@@ -378,97 +316,5 @@ impl Faults {
                 plant.fault.clone()
             })
             .collect()
-    }
-}
-
-/// How a simulator words a failing status.
-pub(super) type Wording = fn(u16, &Asked) -> Reply;
-
-/// What both simulators play before: a clock, faults, a log, and words for failing statuses.
-#[derive(Clone)]
-pub(super) struct Scene {
-    pub(super) faults: Faults,
-    pub(super) log: Log,
-    clock: Clock,
-    wording: Wording,
-}
-
-impl Scene {
-    pub(super) fn new(clock: Clock, wording: Wording) -> Self {
-        Self { faults: Faults::default(), log: Log::default(), clock, wording }
-    }
-
-    /// Answers a request: its faults, its effect, its place in the log.
-    pub(super) async fn play(
-        &self,
-        asked: Asked,
-        connection: Connection,
-        effect: impl FnOnce(&Asked) -> Reply + Send + 'static,
-    ) -> Result<Reply, Cut> {
-        let begun = self.log.begin(&asked);
-        let faults = self.faults.claim(&asked);
-        if faults.is_empty() {
-            let reply = effect(&asked);
-            begun.end(Some(reply.status));
-            return Ok(reply);
-        }
-        let scene = self.clone();
-        let played = tokio::spawn(async move {
-            let reply = scene.with_faults(&faults, &asked, &connection, effect).await;
-            begun.end(reply.as_ref().ok().map(|reply| reply.status));
-            reply
-        });
-        // A server goes on when its client has gone away, so the effect does not depend on anybody waiting here.
-        // A hook that panics has told so already; the client sees a cut connection.
-        played.await.unwrap_or(Err(Cut))
-    }
-
-    async fn with_faults(
-        &self,
-        faults: &[Fault],
-        asked: &Asked,
-        connection: &Connection,
-        effect: impl FnOnce(&Asked) -> Reply,
-    ) -> Result<Reply, Cut> {
-        for fault in faults.iter().filter(|fault| !fault.after_effect) {
-            if let Some(reply) = self.happen(&fault.what, None, asked, connection).await? {
-                return Ok(reply);
-            }
-        }
-        let mut reply = effect(asked);
-        for fault in faults.iter().filter(|fault| fault.after_effect) {
-            if let Some(other) = self.happen(&fault.what, Some(&reply), asked, connection).await? {
-                reply = other;
-            }
-        }
-        Ok(reply)
-    }
-
-    async fn happen(
-        &self,
-        what: &What,
-        reply: Option<&Reply>,
-        asked: &Asked,
-        connection: &Connection,
-    ) -> Result<Option<Reply>, Cut> {
-        match what {
-            What::Answer { status, retry_after, body } => {
-                let reply = match body {
-                    Some((content_type, body)) => Reply::new(*status, content_type, body.clone()),
-                    None => (self.wording)(*status, asked),
-                };
-                return Ok(Some(match retry_after {
-                    Some(value) => reply.with("retry-after", value),
-                    None => reply,
-                }));
-            }
-            What::Truncate => return Ok(reply.map(|reply| Reply { truncated: true, ..reply.clone() })),
-            What::Cut => return Err(Cut),
-            What::Delay(by) => self.clock.sleep_until(self.clock.monotonic() + *by).await,
-            What::Drip(every) => connection.pace.drip(&self.clock, *every),
-            What::Hold(gate) => gate.pass().await,
-            What::Run(hook) => hook(),
-        }
-        Ok(None)
     }
 }

@@ -59,6 +59,13 @@ impl Log {
         locked(&self.0).entries.iter().filter(|entry| entry.endpoint == endpoint).count()
     }
 
+    /// How many of the requests kept were about this and named a case or referral in their path.
+    #[must_use]
+    pub fn count_naming(&self, endpoint: Endpoint, id: impl std::fmt::Display) -> usize {
+        let id = id.to_string();
+        locked(&self.0).entries.iter().filter(|entry| entry.endpoint == endpoint && entry.path.contains(&id)).count()
+    }
+
     /// How many requests are kept.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -45,9 +45,10 @@ pub use staff::{OpenForm, Staff, Unsaved};
 pub use store::Document;
 
 use super::{
-    faults::{Faults, Scene},
+    faults::Faults,
     locked,
     log::Log,
+    scene::Scene,
     wire::{self, Connection, Cut, Door, Handler, Reply},
 };
 use crate::clock::Clock;
@@ -107,7 +108,7 @@ impl SimulatedPrimero {
         &self.state.scene.log
     }
 
-    /// From now on connections are refused. Returns when the socket is closed.
+    /// From now on connections are refused. Returns when the socket is closed and all connections are gone.
     pub async fn go_down(&self) {
         self.door.shut().await;
     }
@@ -120,9 +121,9 @@ impl SimulatedPrimero {
         self.door.reopen().await
     }
 
-    /// Cuts all connections; new ones are welcome.
-    pub fn cut_connections(&self) {
-        self.door.cut_connections();
+    /// Cuts all connections and returns when they are gone; new ones are welcome.
+    pub async fn cut_connections(&self) {
+        self.door.cut_connections().await;
     }
 
     /// Behaves as another release.

@@ -29,13 +29,13 @@ use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
 };
 use tokio_rustls::TlsAcceptor;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{Endpoint, locked};
 use crate::clock::Clock;
 
 /// A request as it came over the wire.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Asked {
     /// What it is about.
     pub endpoint: Endpoint,
@@ -121,7 +121,7 @@ fn decoded(text: &str) -> Option<String> {
 }
 
 /// An answer on its way out.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Reply {
     pub(super) status: u16,
     pub(super) content_type: Option<String>,
@@ -204,8 +204,14 @@ pub(super) struct Door<H: Handler> {
     connections: Connections,
 }
 
-/// Cancelled to cut every connection made while it stood here.
-type Connections = Arc<Mutex<CancellationToken>>;
+/// The connections made since the last time all were cut.
+type Connections = Arc<Mutex<Generation>>;
+
+#[derive(Clone, Default)]
+struct Generation {
+    end: CancellationToken,
+    tasks: TaskTracker,
+}
 
 impl<H: Handler> Door<H> {
     /// Begins to listen.
@@ -228,7 +234,7 @@ impl<H: Handler> Door<H> {
             // The task has no way to panic; and if it had, the socket would be closed all the same.
             let _ = task.await;
         }
-        self.cut_connections();
+        self.cut_connections().await;
     }
 
     /// Listens again on the same address.
@@ -241,9 +247,12 @@ impl<H: Handler> Door<H> {
         Ok(())
     }
 
-    /// Cuts every connection; new ones are welcome.
-    pub(super) fn cut_connections(&self) {
-        std::mem::take(&mut *locked(&self.connections)).cancel();
+    /// Cuts every connection and returns when all are gone; new ones are welcome.
+    pub(super) async fn cut_connections(&self) {
+        let generation = std::mem::take(&mut *locked(&self.connections));
+        generation.end.cancel();
+        generation.tasks.close();
+        generation.tasks.wait().await;
     }
 
     fn listen(&self, listener: TcpListener) {
@@ -262,7 +271,7 @@ impl<H: Handler> Drop for Door<H> {
         if let Some((stop, _)) = locked(&self.listening).take() {
             stop.cancel();
         }
-        self.cut_connections();
+        locked(&self.connections).end.cancel();
     }
 }
 
@@ -275,10 +284,11 @@ async fn accept<H: Handler>(listener: TcpListener, tls: TlsSource, handler: H, c
         };
         // Answers are written in one piece, so waiting for more of them only costs time.
         let _ = stream.set_nodelay(true);
-        let end = locked(&connections).clone();
+        let generation = locked(&connections).clone();
         let config = tls.as_ref().map(|config| locked(config).clone());
         let handler = handler.clone();
-        tokio::spawn(async move { end.run_until_cancelled(serve(stream, config, handler)).await });
+        let end = generation.end;
+        generation.tasks.spawn(async move { end.run_until_cancelled(serve(stream, config, handler)).await });
     }
 }
 

@@ -1,5 +1,13 @@
 //! The story from outside: a real daemon on free ports, a real SQLite in a temporary folder, faithful simulators, a clock in our hand.
 
+mod crash;
+mod dtp_door;
 mod flow1;
+mod flow2;
+mod health;
+mod house;
 mod inbox;
+mod privacy;
+mod shutdown;
+mod state;
 mod world;

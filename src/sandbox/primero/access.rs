@@ -89,12 +89,12 @@ impl Access {
 
 /// What may be written without any form.
 fn core(forms: &Forms, check_options: bool) -> Schema {
-    let status = match forms.field("status").map(|field| &field.field_type) {
-        Some(FieldType::Select(OptionSource::Lookup(lookup))) => forms.lookup_options(lookup, check_options),
-        _ => {
-            let ids = ["open", "closed", "transferred", "identified"].map(str::to_owned);
-            Options::Listed(Arc::new(ids.into()))
-        }
+    let status = forms.field("status").map(|field| &field.field_type);
+    let status = if let Some(FieldType::Select(OptionSource::Lookup(lookup))) = status {
+        forms.lookup_options(lookup, check_options)
+    } else {
+        let ids = ["open", "closed", "transferred", "identified"].map(str::to_owned);
+        Options::Listed(Arc::new(ids.into()))
     };
     let names = [
         ("status", Kind::Select(status)),

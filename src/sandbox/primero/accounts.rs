@@ -153,7 +153,7 @@ impl Role {
 }
 
 /// A user account.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct User {
     pub(super) id: u32,
     pub(super) user_name: String,

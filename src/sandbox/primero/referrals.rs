@@ -15,7 +15,7 @@ use super::{
 };
 
 /// What a new referral says.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct NewReferral {
     /// The recipient's user name; none for a remote referral.
     pub to: Option<String>,
@@ -99,7 +99,7 @@ impl Standing {
     }
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Referral {
     pub(super) id: Uuid,
     pub(super) case: Uuid,

@@ -85,7 +85,21 @@ fn respond(world: &mut World, asked: &Asked) -> Result<Answer, Refusal> {
         Endpoint::Primero => return Ok(public_page(world, asked).into()),
         Endpoint::Tokens => return tokens(world, asked).map(Into::into),
         Endpoint::Other | Endpoint::DtpReferral | Endpoint::DtpDecision => return Err(Refusal::Framework(404)),
-        _ => {}
+        Endpoint::ChangedCases
+        | Endpoint::CaseQuery
+        | Endpoint::CaseSearch
+        | Endpoint::GetCase
+        | Endpoint::CreateCase
+        | Endpoint::PatchCase
+        | Endpoint::DisableCase
+        | Endpoint::ListReferrals
+        | Endpoint::CreateReferral
+        | Endpoint::PatchReferral
+        | Endpoint::RevokeReferral
+        | Endpoint::Users
+        | Endpoint::GetUser
+        | Endpoint::Forms
+        | Endpoint::Lookups => {}
     }
     if !asked.well_encoded {
         return Err(Refusal::Framework(400));

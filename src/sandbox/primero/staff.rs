@@ -20,7 +20,7 @@ pub struct Staff<'a> {
 }
 
 /// A case as somebody opened it; saving it puts all of it back, and so erases what others have added since.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct OpenForm {
     key: Uuid,
     document: Document,
@@ -76,6 +76,16 @@ impl Staff<'_> {
     /// If there is no such case.
     pub fn change(&self, case: Uuid, change: impl FnOnce(&mut Document)) {
         let saved = self.primero.world().save(case, &self.user_name, change);
+        assert!(saved.is_some(), "the simulated primero has no such case");
+    }
+
+    /// Changes fields with a stamp of one's own: such a save was stamped then and becomes visible only now.
+    ///
+    /// # Panics
+    /// If there is no such case, or the change is no object.
+    pub fn edit_at(&self, stamp: DateTime<Utc>, case: Uuid, change: Value) {
+        let change = object(change);
+        let saved = self.primero.world().save_at(stamp, case, &self.user_name, |document| merge(document, change));
         assert!(saved.is_some(), "the simulated primero has no such case");
     }
 

@@ -27,7 +27,7 @@ pub(super) const IDENTIFIERS: [&str; 8] = [
 ];
 
 /// A stored case. What it holds is replaced, never changed, so that an answer under way shows one state of it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Case {
     pub(super) key: Uuid,
     pub(super) stamp: DateTime<Utc>,

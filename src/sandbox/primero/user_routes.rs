@@ -19,8 +19,8 @@ impl World {
     pub(super) fn list_users(&self, caller: &Caller, asked: &Asked) -> Result<Reply, Refusal> {
         caller.must("user", "read")?;
         let (per, page) = paging(self, asked)?;
-        let mut rows: Vec<&Arc<User>> =
-            self.accounts.users().iter().filter(|user| self.sees(caller, user) && self.asked_for(user, asked)).collect();
+        let seen = self.accounts.users().iter().filter(|user| self.sees(caller, user) && self.asked_for(user, asked));
+        let mut rows: Vec<&Arc<User>> = seen.flat_map(|user| std::iter::repeat_n(user, appearances(caller, user))).collect();
         // The newest first; accounts of one moment in the order of their ids, so that an answer is the same each time.
         rows.sort_by_key(|user| (std::cmp::Reverse(user.created_at), user.id));
         let enabled = rows.iter().filter(|user| !user.disabled).count();
@@ -80,4 +80,11 @@ impl World {
             && one_of("agency[]", &agency)
             && groups.is_none_or(|groups| groups.split(',').any(|group| user.groups.iter().any(|known| known == group)))
     }
+}
+
+/// A caller of group scope sees a user once for each group they share.
+fn appearances(caller: &Caller, user: &User) -> usize {
+    let by_group =
+        caller.role.scope == Scope::Group && !caller.role.administers_users && !caller.role.permits("user", "agency_read");
+    if by_group { user.groups.iter().filter(|group| caller.user.groups.contains(group)).count() } else { 1 }
 }

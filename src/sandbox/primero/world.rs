@@ -121,11 +121,22 @@ impl World {
 
     /// Saves a case after a change, whatever the change. A save always moves the stamp.
     pub(super) fn save(&mut self, key: Uuid, actor: &str, change: impl FnOnce(&mut Document)) -> Option<Saved> {
+        let now = self.clock.now().max(self.store.get(key)?.stamp + TimeDelta::milliseconds(1));
+        self.save_at(now, key, actor, change)
+    }
+
+    /// Saves a case with a stamp of one's own, as a save does that was stamped early and committed late.
+    pub(super) fn save_at(
+        &mut self,
+        stamp: DateTime<Utc>,
+        key: Uuid,
+        actor: &str,
+        change: impl FnOnce(&mut Document),
+    ) -> Option<Saved> {
         let before = self.store.get(key)?.clone();
         let mut document = before.document.clone();
         change(&mut document);
-        let now = self.clock.now().max(before.stamp + TimeDelta::milliseconds(1));
-        Some(self.put(key, Some(before), document, actor, now))
+        Some(self.put(key, Some(before), document, actor, stamp))
     }
 
     fn put(&mut self, key: Uuid, before: Option<Arc<Case>>, mut document: Document, actor: &str, now: DateTime<Utc>) -> Saved {

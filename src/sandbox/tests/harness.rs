@@ -12,8 +12,6 @@ use crate::{
     sandbox::primero::{BRIDGE, BRIDGE_PASSWORD, CASE_WORKER, SimulatedPrimero},
 };
 
-pub(super) const MODULE: &str = "primeromodule-cp";
-
 /// When the tests begin.
 pub(super) fn start() -> DateTime<Utc> {
     "2026-01-05T10:00:00.000Z".parse().expect("a time")
@@ -72,6 +70,11 @@ impl Stage {
         let clock = Clock::manual(start());
         let primero = SimulatedPrimero::start(clock.clone()).await.expect("a free port").with_bridge_account();
         Self { primero, clock, client: client(), user: (BRIDGE.to_owned(), BRIDGE_PASSWORD.to_owned()) }
+    }
+
+    /// Forgets open connections: a client may not have noticed yet that one is gone.
+    pub(super) fn reconnect(&mut self) {
+        self.client = client();
     }
 
     pub(super) fn sign_in_as(&mut self, user_name: &str, password: &str) {

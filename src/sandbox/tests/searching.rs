@@ -165,6 +165,17 @@ async fn many_cases_can_share_a_stamp_and_ties_can_come_in_any_order() {
 }
 
 #[tokio::test]
+async fn a_save_stamped_early_can_become_visible_late() {
+    let stage = Stage::set().await;
+    let (a, b) = (stage.register(FIRST), stage.register(SECOND));
+    let asked = "last_updated_at=2026-01-05T10:00:05Z..&order_by=last_updated_at&order=asc";
+    stage.primero.staff(CASE_WORKER).edit_at(after(9_000), b, json!({"age": 13}));
+    assert_eq!(stage.cases(asked).await.keys(), [b]);
+    stage.primero.staff(CASE_WORKER).edit_at(after(6_000), a, json!({"age": 13}));
+    assert_eq!(stage.cases(asked).await.keys(), [a, b]);
+}
+
+#[tokio::test]
 async fn query_finds_parts_of_identifiers_whatever_the_case_of_letters() {
     let stage = Stage::set().await;
     let first = stage.register(FIRST);
