@@ -8,6 +8,7 @@ mod flow1;
 mod flow2;
 mod health;
 mod house;
+mod inbox;
 mod privacy;
 mod shutdown;
 mod state;

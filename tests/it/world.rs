@@ -257,6 +257,19 @@ impl World {
         delivery.expect("there is such a delivery")
     }
 
+    /// A world with a running daemon, some of whose settings are changed where no variable can.
+    pub async fn changing(change: impl FnOnce(&mut Settings)) -> Self {
+        let mut world = Self::without_daemon(&[]).await;
+        change(&mut world.settings);
+        world.start().await;
+        world
+    }
+
+    /// Ends a test to which it does not matter what is left.
+    pub async fn end_whatever(mut self) {
+        self.stop().await;
+    }
+
     /// Ends the test. Something is left unsettled only if the test says so.
     pub async fn end(mut self) {
         if !self.unsettled_is_told {
