@@ -41,6 +41,8 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
             diagnostics::no_core_dumps();
             daemon::run(settings(&site.config)?).await
         }
+        #[cfg(feature = "sandbox")]
+        Command::Sandbox { once } => daemon::sandbox(once).await,
         Command::Check { site, offline } => {
             check::check(&site.config, offline, &Clock::system(), io::stdout().is_terminal(), &mut io::stdout()).await
         }

@@ -233,6 +233,28 @@ impl Daemon {
     }
 }
 
+/// Ends a daemon as a crash does, for tests.
+#[cfg(feature = "sandbox")]
+impl Daemon {
+    /// Breaks everything off where it stands, and returns when the state is unlocked.
+    pub async fn abandon(self) {
+        let Self { mut programme, stop, mut loops, courier, .. } = self;
+        courier.abort();
+        // An aborted task ends with an error; that is what was asked for.
+        let _ = courier.await;
+        loops.shutdown().await;
+        stop.cancel();
+        // Connections and walks under way hold the programme until they have seen that.
+        loop {
+            match Arc::try_unwrap(programme) {
+                Ok(programme) => return programme.spool.close().await,
+                Err(shared) => programme = shared,
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
 fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
     let failed = |source| StartError::Listen { key, address, source };
     let listener = TcpListener::bind(address).map_err(failed)?;

@@ -34,6 +34,8 @@ pub mod primero;
 pub mod programme;
 pub mod reason;
 pub mod referral;
+#[cfg(feature = "sandbox")]
+pub mod sandbox;
 pub mod schedule;
 pub mod spool;
 pub mod upkeep;

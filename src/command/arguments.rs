@@ -74,6 +74,17 @@ pub enum Command {
         #[command(flatten)]
         site: Site,
     },
+    /// Play the whole thing on this machine with invented people
+    ///
+    /// Simulates Primero and DTP on the loopback, lets all flows run and shows the activity. Without
+    /// `--once` it stays and takes posts until it gets SIGTERM or SIGINT.
+    #[cfg(feature = "sandbox")]
+    #[command(verbatim_doc_comment, after_help = "Example: referrald sandbox --once")]
+    Sandbox {
+        /// End when every errand is settled, or stands on the operator's list as expected
+        #[arg(long)]
+        once: bool,
+    },
     /// Check configuration, credentials, mapping, Primero and DTP
     ///
     /// Reports every problem with its remedy, and changes nothing: it reads Primero and shakes hands

@@ -19,9 +19,7 @@ use crate::{
 
 /// Runs until SIGTERM or SIGINT, then finishes what is under way.
 pub async fn run(settings: Settings) -> Result<(), Failure> {
-    let no_signals = |_| Failure::failed("this process cannot listen to signals");
-    let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
+    let asked_to_stop = asked_to_stop()?;
     let clock = Clock::system();
     let log = Log::new(&settings.programme, settings.environment, settings.activity_file.as_deref());
     let (ticker, ticks) = Ticker::start(clock.clone()).await.map_err(Failure::failed)?;
@@ -35,8 +33,7 @@ pub async fn run(settings: Settings) -> Result<(), Failure> {
     tracing::info!(inbox = %daemon.inbox, admin = %daemon.admin, "the daemon runs");
     tell(NotifyState::Ready);
     tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+        () = asked_to_stop => {}
         () = reassure(&daemon, &clock) => {}
     }
     tell(NotifyState::Stopping);
@@ -44,6 +41,36 @@ pub async fn run(settings: Settings) -> Result<(), Failure> {
     daemon.stop().await;
     ticker.shut_down().await;
     Ok(())
+}
+
+/// Plays the sandbox; without `once` until SIGTERM or SIGINT.
+#[cfg(feature = "sandbox")]
+pub async fn sandbox(once: bool) -> Result<(), Failure> {
+    let stop = tokio_util::sync::CancellationToken::new();
+    let out = std::sync::Arc::new(std::sync::Mutex::new(std::io::stdout()));
+    let asked_to_stop = asked_to_stop()?;
+    let play = crate::sandbox::play(once, out, stop.clone());
+    tokio::pin!(play);
+    let played = tokio::select! {
+        played = &mut play => played,
+        () = asked_to_stop => {
+            stop.cancel();
+            play.await
+        }
+    };
+    played.map_err(Failure::failed)
+}
+
+/// Ends with the first SIGTERM or SIGINT. From the call on, neither ends the process.
+fn asked_to_stop() -> Result<impl Future<Output = ()>, Failure> {
+    let listen = |kind| signal(kind).map_err(|_| Failure::failed("this process cannot listen to signals"));
+    let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
 }
 
 /// Tells a watchdog that all is well, as long as the state can be written: without it nothing else is worth anything.

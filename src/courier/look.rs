@@ -36,16 +36,16 @@ pub struct Leaving {
     pub service_type: Option<String>,
 }
 
-/// Attempts the look; returns what leaves at once.
-pub async fn attempt(at: &mut Attempt) -> Step<Vec<Leaving>> {
+/// Attempts the look; adds what leaves at once to `leaving`, whatever becomes of the rest.
+pub async fn attempt(at: &mut Attempt, leaving: &mut Vec<Leaving>) -> Step<()> {
     let about = at.delivery.about.clone();
-    let (Some(key), Some(walk)) = (about.case_key, about.walk) else { return Ok(Vec::new()) };
+    let (Some(key), Some(walk)) = (about.case_key, about.walk) else { return Ok(()) };
     if !at.programme.runs(walk.flow()) {
         return Err(Verdict::later(Reason::AgreementNotValid));
     }
     match walk {
-        Walk::Referrals => look_for_referrals(at, key).await,
-        Walk::Decisions => look_for_decisions(at, key).await.map(|()| Vec::new()),
+        Walk::Referrals => look_for_referrals(at, key, leaving).await,
+        Walk::Decisions => look_for_decisions(at, key).await,
     }
 }
 
@@ -84,7 +84,7 @@ async fn look_for_decisions(at: &mut Attempt, key: CaseKey) -> Step<()> {
     Ok(())
 }
 
-async fn look_for_referrals(at: &mut Attempt, key: CaseKey) -> Step<Vec<Leaving>> {
+async fn look_for_referrals(at: &mut Attempt, key: CaseKey, leaving: &mut Vec<Leaving>) -> Step<()> {
     let programme = at.programme.clone();
     let watched = at.state(programme.spool.read(|reading| reading.watched(key)))?;
     let read = programme.primero.case(key, &programme.fields.referrals()).await;
@@ -95,7 +95,7 @@ async fn look_for_referrals(at: &mut Attempt, key: CaseKey) -> Step<Vec<Leaving>
                 tell_withdrawn(at, sent, Reason::OutOfSight).await?;
             }
             if trouble == Trouble::NotFound {
-                return Ok(Vec::new());
+                return Ok(());
             }
             return at.primero(Names::OneRecord, Err(trouble));
         }
@@ -106,12 +106,11 @@ async fn look_for_referrals(at: &mut Attempt, key: CaseKey) -> Step<Vec<Leaving>
     for sent in watched {
         watch(at, &case, &referrals, sent).await?;
     }
-    let Some(case_id) = case.case_id() else { return Ok(Vec::new()) };
-    let mut leaving = Vec::new();
+    let Some(case_id) = case.case_id() else { return Ok(()) };
     for referral in &referrals {
         leaving.extend(judge(at, &case, &case_id, referral).await?);
     }
-    Ok(leaving)
+    Ok(())
 }
 
 /// A referral that was sent, or may have been: was it withdrawn since?

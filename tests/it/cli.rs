@@ -35,6 +35,7 @@ fn every_command_explains_itself_with_an_example() {
     let commands = [
         "",
         "run",
+        "sandbox",
         "check",
         "poll",
         "activity",

@@ -1,3 +1,13 @@
-//! The tests from outside, in one binary.
+//! The story from outside: a real daemon on free ports, a real SQLite in a temporary folder, faithful simulators, a clock in our hand.
 
 mod cli;
+mod crash;
+mod dtp_door;
+mod flow1;
+mod flow2;
+mod health;
+mod house;
+mod privacy;
+mod shutdown;
+mod state;
+mod world;

@@ -1,0 +1,383 @@
+//! Serves HTTP/1.1 on a socket, with the power to cut a connection, to cut an answer short and to let it drip.
+//!
+//! It sits directly on hyper, because a framework above it always finds an answer to send, and here sometimes none may come.
+//! It knows no route and no system.
+
+use std::{
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::{Arc, Mutex},
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use axum::{
+    body::{Body, Bytes, HttpBody},
+    http::{HeaderMap, Method, Response, header},
+};
+use hyper::{
+    body::{Frame, Incoming, SizeHint},
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::rt::TokioIo;
+use rustls::ServerConfig;
+use rustls_pki_types::CertificateDer;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::{TcpListener, TcpSocket, TcpStream},
+};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{Endpoint, locked};
+use crate::clock::Clock;
+
+/// A request as it came over the wire.
+#[derive(Clone)]
+pub struct Asked {
+    /// What it is about.
+    pub endpoint: Endpoint,
+    /// GET, POST, …
+    pub method: Method,
+    /// The path, without the query.
+    pub path: String,
+    /// The decoded query, in its order.
+    pub query: Vec<(String, String)>,
+    /// Whether the query was properly encoded.
+    pub well_encoded: bool,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl Asked {
+    /// The body as JSON, if it is.
+    #[must_use]
+    pub fn json(&self) -> Option<serde_json::Value> {
+        serde_json::from_slice(&self.body).ok()
+    }
+
+    /// A header that is plain text.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The last value of a query parameter.
+    #[must_use]
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        self.query.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// Reads a request.
+pub(super) async fn read(
+    request: hyper::Request<Incoming>,
+    endpoint: fn(&Method, &str, &[(String, String)]) -> Endpoint,
+) -> Result<Asked, Cut> {
+    const LONGEST_BODY: usize = 50 * 1024 * 1024;
+    let (head, body) = request.into_parts();
+    let body = axum::body::to_bytes(Body::new(body), LONGEST_BODY).await.map_err(|_| Cut)?;
+    let (query, well_encoded) = pairs(head.uri.query().unwrap_or_default());
+    let path = head.uri.path().to_owned();
+    let endpoint = endpoint(&head.method, &path, &query);
+    Ok(Asked { endpoint, method: head.method, path, query, well_encoded, headers: head.headers, body })
+}
+
+/// The parameters of a query, and whether all of them were properly encoded.
+fn pairs(query: &str) -> (Vec<(String, String)>, bool) {
+    let mut well_encoded = true;
+    let mut decode = |text: &str| {
+        let decoded = decoded(text);
+        well_encoded &= decoded.is_some();
+        decoded.unwrap_or_default()
+    };
+    let pairs = query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (decode(key), decode(value))
+    });
+    (pairs.collect(), well_encoded)
+}
+
+/// A plus is a space, `%41` an `A`.
+fn decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        rest = tail;
+        match first {
+            b'+' => bytes.push(b' '),
+            b'%' => {
+                bytes.extend(hex::decode(tail.get(..2)?).ok()?);
+                rest = &tail[2..];
+            }
+            byte => bytes.push(*byte),
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+/// An answer on its way out.
+#[derive(Clone)]
+pub(super) struct Reply {
+    pub(super) status: u16,
+    pub(super) content_type: Option<String>,
+    pub(super) headers: Vec<(&'static str, String)>,
+    pub(super) body: Bytes,
+    /// Only half of the body comes, then the connection is cut.
+    pub(super) truncated: bool,
+}
+
+impl Reply {
+    pub(super) fn new(status: u16, content_type: &str, body: impl Into<Bytes>) -> Self {
+        let content_type = (!content_type.is_empty()).then(|| content_type.to_owned());
+        Self { status, content_type, headers: Vec::new(), body: body.into(), truncated: false }
+    }
+
+    pub(super) fn with(mut self, header: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((header, value.into()));
+        self
+    }
+
+    fn into_response(self) -> Response<Body> {
+        let mut response = Response::builder().status(self.status);
+        if let Some(content_type) = &self.content_type {
+            response = response.header(header::CONTENT_TYPE, content_type);
+        }
+        for (name, value) in &self.headers {
+            response = response.header(*name, value);
+        }
+        if self.truncated {
+            response = response.header(header::CONTENT_LENGTH, self.body.len().max(2));
+            let half = self.body.slice(..self.body.len() / 2);
+            return response.body(Body::new(Half { first: Some(half), flushed: false })).unwrap_or_default();
+        }
+        response.body(Body::from(self.body)).unwrap_or_default()
+    }
+}
+
+/// The connection ends here, without an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the simulator cut the connection")]
+pub(super) struct Cut;
+
+/// What a handler may do with, and know of, the connection a request came over.
+#[derive(Clone, Default)]
+pub(super) struct Connection {
+    pub(super) pace: Pace,
+    pub(super) peer_certificate: Option<CertificateDer<'static>>,
+}
+
+/// How fast an answer goes out: as it is, or byte by byte.
+#[derive(Clone, Default)]
+pub(super) struct Pace(Arc<Mutex<Option<(Clock, Duration)>>>);
+
+impl Pace {
+    /// From now on every byte waits for `every`.
+    pub(super) fn drip(&self, clock: &Clock, every: Duration) {
+        *locked(&self.0) = Some((clock.clone(), every));
+    }
+}
+
+/// Whoever answers requests.
+pub(super) trait Handler: Clone + Send + Sync + 'static {
+    /// Answers one request.
+    fn handle(
+        &self,
+        request: hyper::Request<Incoming>,
+        connection: Connection,
+    ) -> impl Future<Output = Result<Reply, Cut>> + Send;
+}
+
+/// Where the TLS settings of the next handshake come from; `None` for plain HTTP.
+pub(super) type TlsSource = Option<Arc<Mutex<Arc<ServerConfig>>>>;
+
+/// A listening socket and all connections made through it. Dropping it ends them.
+pub(super) struct Door<H: Handler> {
+    address: SocketAddr,
+    handler: H,
+    tls: TlsSource,
+    listening: Mutex<Option<(CancellationToken, tokio::task::JoinHandle<()>)>>,
+    connections: Connections,
+}
+
+/// The connections made since the last time all were cut.
+type Connections = Arc<Mutex<Generation>>;
+
+#[derive(Clone, Default)]
+struct Generation {
+    end: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl<H: Handler> Door<H> {
+    /// Begins to listen.
+    pub(super) fn open(listener: TcpListener, tls: TlsSource, handler: H) -> io::Result<Self> {
+        let address = listener.local_addr()?;
+        let door = Self { address, handler, tls, listening: Mutex::default(), connections: Connections::default() };
+        door.listen(listener);
+        Ok(door)
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Closes the socket and cuts every connection: from now on connections are refused. Returns when the socket is closed.
+    pub(super) async fn shut(&self) {
+        let listening = locked(&self.listening).take();
+        if let Some((stop, task)) = listening {
+            stop.cancel();
+            // The task has no way to panic; and if it had, the socket would be closed all the same.
+            let _ = task.await;
+        }
+        self.cut_connections().await;
+    }
+
+    /// Listens again on the same address.
+    pub(super) async fn reopen(&self) -> io::Result<()> {
+        self.shut().await;
+        let socket = if self.address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        socket.set_reuseaddr(true)?;
+        socket.bind(self.address)?;
+        self.listen(socket.listen(1024)?);
+        Ok(())
+    }
+
+    /// Cuts every connection and returns when all are gone; new ones are welcome.
+    pub(super) async fn cut_connections(&self) {
+        let generation = std::mem::take(&mut *locked(&self.connections));
+        generation.end.cancel();
+        generation.tasks.close();
+        generation.tasks.wait().await;
+    }
+
+    fn listen(&self, listener: TcpListener) {
+        let stop = CancellationToken::new();
+        let (tls, handler, connections) = (self.tls.clone(), self.handler.clone(), self.connections.clone());
+        let accepting = stop.clone();
+        let task = tokio::spawn(async move {
+            let _ = accepting.run_until_cancelled(accept(listener, tls, handler, connections)).await;
+        });
+        *locked(&self.listening) = Some((stop, task));
+    }
+}
+
+impl<H: Handler> Drop for Door<H> {
+    fn drop(&mut self) {
+        if let Some((stop, _)) = locked(&self.listening).take() {
+            stop.cancel();
+        }
+        locked(&self.connections).end.cancel();
+    }
+}
+
+async fn accept<H: Handler>(listener: TcpListener, tls: TlsSource, handler: H, connections: Connections) {
+    loop {
+        // An error here is about one connection that is gone already, or about file descriptors that will come free.
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::task::yield_now().await;
+            continue;
+        };
+        // Answers are written in one piece, so waiting for more of them only costs time.
+        let _ = stream.set_nodelay(true);
+        let generation = locked(&connections).clone();
+        let config = tls.as_ref().map(|config| locked(config).clone());
+        let handler = handler.clone();
+        let end = generation.end;
+        generation.tasks.spawn(async move { end.run_until_cancelled(serve(stream, config, handler)).await });
+    }
+}
+
+async fn serve<H: Handler>(stream: TcpStream, tls: Option<Arc<ServerConfig>>, handler: H) {
+    let Some(config) = tls else {
+        return converse(stream, Connection::default(), handler).await;
+    };
+    // A failed handshake is the peer's to notice; the simulator has nothing to say.
+    if let Ok(stream) = TlsAcceptor::from(config).accept(stream).await {
+        let peer_certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first()).cloned();
+        let peer_certificate = peer_certificate.map(CertificateDer::into_owned);
+        converse(stream, Connection { peer_certificate, ..Connection::default() }, handler).await;
+    }
+}
+
+async fn converse<S, H>(stream: S, connection: Connection, handler: H)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    H: Handler,
+{
+    let stream = Paced { stream, pace: connection.pace.clone(), pause: None };
+    let service = service_fn(move |request| {
+        let (handler, connection) = (handler.clone(), connection.clone());
+        async move { handler.handle(request, connection).await.map(Reply::into_response) }
+    });
+    // How a conversation ends is the peer's to notice.
+    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+}
+
+/// The first half of a body, then an error, which makes the server cut the connection.
+struct Half {
+    first: Option<Bytes>,
+    flushed: bool,
+}
+
+impl HttpBody for Half {
+    type Data = Bytes;
+    type Error = Cut;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        if let Some(first) = self.first.take() {
+            return Poll::Ready(Some(Ok(Frame::data(first))));
+        }
+        if !self.flushed {
+            // Being pending once lets the head and the first half go out before the connection ends.
+            self.flushed = true;
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(Some(Err(Cut)))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::default()
+    }
+}
+
+/// A stream whose writes may be slowed down to single bytes.
+struct Paced<S> {
+    stream: S,
+    pace: Pace,
+    pause: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let Some((clock, every)) = locked(&self.pace.0).clone() else {
+            return Pin::new(&mut self.stream).poll_write(context, bytes);
+        };
+        let pause = self.pause.get_or_insert_with(|| {
+            let until = clock.monotonic() + every;
+            Box::pin(async move { clock.sleep_until(until).await })
+        });
+        ready!(pause.as_mut().poll(context));
+        self.pause = None;
+        Pin::new(&mut self.stream).poll_write(context, &bytes[..bytes.len().min(1)])
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
