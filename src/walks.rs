@@ -114,7 +114,7 @@ impl Walks {
         if !programme.runs(walk.flow()) {
             return Err(WalkError::Resting);
         }
-        may_ask(programme)?;
+        let _asking = may_ask(programme)?;
         tell(programme, Activity { flow: Some(walk.flow()), ..Activity::new(Event::PollStarted) }).await;
         let result = walk_all(programme, walk).await;
         let status = report_to_health(programme, &result).await;
@@ -150,17 +150,26 @@ impl Drop for Turn {
     }
 }
 
-/// Whether Primero may be asked for a list now; a walk may be the probe of a Primero that is blocked.
-fn may_ask(programme: &Programme) -> Result<(), WalkError> {
+/// A walk that asks Primero; if it is the probe of a Primero that is blocked, the probe ends with it, however it ends.
+struct Asking<'a>(&'a Programme);
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        self.0.health()[System::Primero as usize].ended(None);
+    }
+}
+
+/// Whether Primero may be asked for a list now.
+fn may_ask(programme: &Programme) -> Result<Asking<'_>, WalkError> {
     let mut health = programme.health();
     let primero = &mut health[System::Primero as usize];
     match primero.leave(programme.clock.monotonic()) {
-        Leave::All | Leave::One => Ok(()),
+        Leave::All | Leave::One => Ok(Asking(programme)),
         // A walk writes nothing, so it says nothing about fields that are dropped.
         Leave::Probe { only_written: true } | Leave::None(_) => Err(WalkError::Blocked),
         Leave::Probe { only_written: false } => {
             primero.probe_started(None);
-            Ok(())
+            Ok(Asking(programme))
         }
     }
 }
@@ -169,9 +178,9 @@ fn may_ask(programme: &Programme) -> Result<(), WalkError> {
 async fn report_to_health<T>(programme: &Programme, result: &Result<T, WalkError>) -> Option<u16> {
     let (sign, status) = match result {
         Err(WalkError::Primero(trouble)) => sign_of_primero(Names::Nothing, trouble),
-        Ok(_) | Err(WalkError::UnderWay | WalkError::Resting | WalkError::Blocked | WalkError::State(_)) => {
-            (Sign::Answered, None)
-        }
+        Ok(_) => (Sign::Answered, None),
+        // These say nothing about Primero.
+        Err(WalkError::UnderWay | WalkError::Resting | WalkError::Blocked | WalkError::State(_)) => return None,
     };
     programme.report_health(System::Primero, None, sign, status).await;
     status

@@ -109,10 +109,12 @@ async fn look_for_referrals(at: &mut Attempt, key: CaseKey, leaving: &mut Vec<Le
     at.heard_primero(Names::OneRecord, &read);
     let case = match read {
         Err(trouble @ (Trouble::NotFound | Trouble::Forbidden)) => {
+            // What was sent of it is read again daily, so this look has nothing to wait for.
+            let told = !watched.is_empty();
             for sent in watched {
                 tell_withdrawn(at, sent, Reason::OutOfSight).await?;
             }
-            if trouble == Trouble::NotFound {
+            if told || trouble == Trouble::NotFound {
                 return Ok(());
             }
             return at.primero(Names::OneRecord, Err(trouble));
@@ -132,7 +134,16 @@ async fn look_for_referrals(at: &mut Attempt, key: CaseKey, leaving: &mut Vec<Le
     for sent in watched {
         watch(at, &case, &referrals, sent).await?;
     }
-    let Some(case_id) = case.case_id() else { return Ok(()) };
+    let Some(case_id) = case.case_id() else {
+        // Without its case id nothing of this case can be named to DTP; a person has to see why we cannot read it.
+        let ours = |referral: &Referral| {
+            let service = service_named(&case, referral);
+            consent::may_leave(&programme.rules(), &case, service, referral, None, programme.clock.now())
+                != consent::Verdict::NotOurs
+        };
+        let held = Verdict::Held { reason: Reason::OutOfScope, fields: vec!["case_id".to_owned()], status: None };
+        return if referrals.iter().any(ours) { Err(held) } else { Ok(()) };
+    };
     for referral in &referrals {
         leaving.extend(judge(at, &case, &case_id, referral).await?);
     }
@@ -155,14 +166,16 @@ async fn watch(at: &mut Attempt, case: &Case, referrals: &[Referral], sent: Deli
             (lost.then_some(Reason::ConsentWithdrawn), false)
         }
     };
-    if over {
-        let id = sent.id;
-        at.state(programme.spool.write(move |tx| tx.watch(id, None)).await)?;
+    if withdrawn.is_none() && !over {
+        return Ok(());
     }
-    match withdrawn {
-        Some(reason) => tell_withdrawn(at, sent, reason).await,
-        None => Ok(()),
-    }
+    let told = programme.spool.write(move |tx| {
+        if let Some(reason) = withdrawn {
+            tx.withdrawn(&sent, reason)?;
+        }
+        if over { tx.watch(sent.id, None) } else { Ok(()) }
+    });
+    at.state(told.await)
 }
 
 async fn tell_withdrawn(at: &Attempt, sent: Delivery, reason: Reason) -> Step<()> {
@@ -189,12 +202,19 @@ async fn judge(at: &mut Attempt, case: &Case, case_id: &CaseId, referral: &Refer
             at.state(programme.spool.write(move |tx| tx.nothing_to_send(found.referral)).await)?;
             Ok(None)
         }
+        // Made before our first day, and over: it was never ours to send.
+        consent::Verdict::Withheld(Reason::BeforeStart) if referral.status != ReferralStatus::InProgress => Ok(None),
         consent::Verdict::Withheld(reason) => {
             at.state(programme.spool.write(move |tx| tx.withhold(&found, reason)).await)?;
             Ok(None)
         }
         consent::Verdict::Held(reason) => {
             at.state(programme.spool.write(move |tx| tx.owe_held_referral(&found, reason, now + LOOK_AGAIN)).await)?;
+            Ok(None)
+        }
+        // DTP knows a referral by its outgoing id alone; one that has none can never be told apart from another.
+        consent::Verdict::MayLeave(_) if found.outgoing.is_none() => {
+            at.state(programme.spool.write(move |tx| tx.withhold(&found, Reason::ServiceNotNamed)).await)?;
             Ok(None)
         }
         consent::Verdict::MayLeave(basis) => {

@@ -146,12 +146,12 @@ async fn match_case(at: &mut Attempt, draft: &CaseDraft) -> Step<Matched> {
         (Some(case), None) if case.text(&identity.person_number).is_none() => case,
         (Some(_), None) => return Err(Verdict::held(Reason::IdentifiersDiffer)),
         (None, None) => {
-            at.delivery.may_have_acted = false;
+            settle_doubt(at, draft, None).await?;
             return match_none(at, number, &identity.person_number).await;
         }
     };
     if service_of(at, &case, draft).is_none() {
-        at.delivery.may_have_acted = false;
+        settle_doubt(at, draft, Some(case.key)).await?;
     }
     let fields = matching::contradictions(&identity, draft.new_case.reveal(), case.document.reveal());
     if fields.is_empty() {
@@ -159,6 +159,29 @@ async fn match_case(at: &mut Attempt, draft: &CaseDraft) -> Step<Matched> {
     } else {
         Err(Verdict::Held { reason: Reason::IdentityDiffers, fields, status: None })
     }
+}
+
+/// A write may have happened, and the case that matches does not show it. Before anything is written, or UNHCR is told that
+/// nothing stands, the cases that we may have written to are read: staff may have changed what we would find them by.
+async fn settle_doubt(at: &mut Attempt, draft: &CaseDraft, seen: Option<CaseKey>) -> Step<()> {
+    if !at.delivery.may_have_acted {
+        return Ok(());
+    }
+    let programme = at.programme.clone();
+    let made = CaseKey(programme.spool.identity().case_key(draft.person_number.reveal()));
+    let doubtful: BTreeSet<CaseKey> =
+        at.delivery.about.case_key.into_iter().chain([made]).filter(|key| Some(*key) != seen).collect();
+    for key in doubtful {
+        let read = programme.primero.case(key, &programme.fields.flow1()).await;
+        at.heard_primero(Names::OneRecord, &read);
+        match read {
+            Ok(case) if service_of(at, &case, draft).is_some() => return Err(Verdict::held(Reason::Unconfirmed)),
+            Ok(_) | Err(Trouble::NotFound) => {}
+            Err(trouble) => return at.primero(Names::OneRecord, Err(trouble)),
+        }
+    }
+    at.delivery.may_have_acted = false;
+    Ok(())
 }
 
 /// Nobody carries the number. Before a case is made for it, somebody might carry it in another spelling.
@@ -205,7 +228,11 @@ async fn create(at: &mut Attempt, draft: &CaseDraft) -> Step<bool> {
             at.delivery.new_case = Some(true);
             return Ok(true);
         }
-        Err(Trouble::Conflict) => true,
+        Err(Trouble::Conflict) => {
+            // Until it is read, nobody knows whether what stands there is ours.
+            at.delivery.may_have_acted = true;
+            true
+        }
         Err(Trouble::Unwell(unwell)) if unwell.effect_possible => {
             at.delivery.may_have_acted = true;
             false
@@ -218,9 +245,11 @@ async fn create(at: &mut Attempt, draft: &CaseDraft) -> Step<bool> {
     at.heard_primero(Names::OneRecord, &read);
     match read {
         Ok(case) if !case.enabled || case.text("module_id") != Some(programme.mapping.module()) => {
+            at.delivery.may_have_acted = service_of(at, &case, draft).is_some();
             Err(Verdict::held(Reason::CaseOutOfReach))
         }
         Ok(case) => {
+            at.delivery.may_have_acted = service_of(at, &case, draft).is_some();
             let number = case.text(&programme.mapping.identity().person_number);
             if number == Some(draft.person_number.reveal().as_str()) {
                 // Ours from before. Without our service it is matched again, as any case that is there.
@@ -232,7 +261,11 @@ async fn create(at: &mut Attempt, draft: &CaseDraft) -> Step<bool> {
             }
         }
         Err(Trouble::Forbidden) => Err(Verdict::held(Reason::CaseOutOfReach)),
-        Err(Trouble::NotFound) if conflict => Err(Verdict::held(Reason::CaseOutOfReach)),
+        Err(Trouble::NotFound) if conflict => {
+            // It was the case id that is taken: nothing was made.
+            at.delivery.may_have_acted = false;
+            Err(Verdict::held(Reason::CaseOutOfReach))
+        }
         Err(Trouble::NotFound) => Err(Verdict::later(Reason::ConnectionLost)),
         Err(trouble) => at.primero(Names::OneRecord, Err(trouble)),
     }
@@ -257,6 +290,10 @@ async fn add_service(at: &mut Attempt, case: &Case, draft: &CaseDraft) -> Step<b
     }
     let Some(mut document) = missing_identity(at, case, draft).await? else { return Ok(false) };
     document.insert("services_section".to_owned(), json!([draft.service.reveal()]));
+    // Stored before anything is written: after a crash this case is read, whatever number it carries by then.
+    at.delivery.about.case_key = Some(case.key);
+    let writing = at.delivery.clone();
+    at.state(programme.spool.write(move |tx| tx.store_references(&writing)).await)?;
     patch(at, case.key, &document).await
 }
 
@@ -268,8 +305,12 @@ async fn missing_identity(at: &mut Attempt, case: &Case, draft: &CaseDraft) -> S
         return Ok(Some(Document::new()));
     }
     let programme = at.programme.clone();
-    let readable = programme.readable().await;
-    let readable = at.primero(Names::Nothing, readable)?;
+    let readable = match programme.readable().await {
+        Ok(readable) => readable,
+        // This is a nicety: what Primero does not tell us here stops nothing; a Primero that is unwell is another matter.
+        Err(trouble @ (Trouble::Unauthorized | Trouble::Unwell(_))) => return at.primero(Names::Nothing, Err(trouble)),
+        Err(_) => return Ok(Some(Document::new())),
+    };
     let missing: Document = draft
         .if_empty
         .reveal()

@@ -38,7 +38,7 @@ pub async fn attempt(at: &mut Attempt) -> Step<Verdict> {
             at.delivery.about.case_key = Some(key);
             at.delivery.about.referral = Some(referral.id);
             let chosen = at.delivery.clone();
-            at.state(programme.spool.write(move |tx| tx.choose_referral(&chosen)).await)?;
+            at.state(programme.spool.write(move |tx| tx.store_references(&chosen)).await)?;
             record(at, key, referral.id, &decision).await
         }
         (ReferralStatus::Accepted | ReferralStatus::Rejected | ReferralStatus::Done | ReferralStatus::Revoked, _) => {
@@ -118,6 +118,10 @@ async fn record(at: &mut Attempt, key: CaseKey, id: ReferralId, decision: &Refer
     at.heard_primero(Names::OneRecord, &decided);
     match decided {
         Ok(status) if is(status, decision.decision) => Ok(Verdict::Delivered),
+        // Not applied, and nobody decided: UNHCR's decision must not be lost.
+        Ok(ReferralStatus::InProgress) => {
+            Err(Verdict::Held { reason: Reason::DecisionRefused, fields: Vec::new(), status: Some(200) })
+        }
         Ok(_) => Ok(decided_before(at)),
         Err(Trouble::Invalid(fields)) => {
             if fields.iter().any(|field| field.contains("consent")) {

@@ -223,6 +223,12 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Whether a post could be stored now: writes, as only a write can tell, and changes nothing.
+    pub fn check_room(&self) -> Result<(), Error> {
+        self.connection.execute("UPDATE meta SET value = value WHERE name = 'schema'", [])?;
+        self.check_size()
+    }
+
     /// Whether `state.max_size` leaves room for another post.
     pub fn check_size(&self) -> Result<(), Error> {
         let pages: u64 = self.connection.prepare_cached("PRAGMA page_count")?.query_row([], |row| row.get(0))?;
@@ -245,6 +251,11 @@ impl Reading<'_> {
         let Some(sealed) = sealed else { return Ok(None) };
         Ok(Some(Personal::new(self.shared.sealer.open(delivery.id, kind, &sealed)?)))
     }
+}
+
+/// Another person only if both posts name one.
+fn same_person(one: Option<Digest>, other: Option<Digest>) -> bool {
+    one.is_none() || other.is_none() || one == other
 }
 
 fn in_flow1(event: Event, about: &About) -> Activity {

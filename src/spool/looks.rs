@@ -226,8 +226,8 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Stores which referral a decision of DTP is about, before anything is written to Primero.
-    pub fn choose_referral(&mut self, delivery: &Delivery) -> Result<(), Error> {
+    /// Stores which case or referral a delivery is about, before anything is written to Primero.
+    pub fn store_references(&mut self, delivery: &Delivery) -> Result<(), Error> {
         delivery.store(self.connection)
     }
 
@@ -238,21 +238,27 @@ impl Tx<'_> {
             return Ok(());
         }
         match newest {
-            // What is open is judged when it is sent; what was ended stays ended.
-            Some(newest) if newest.state != State::Withheld => Ok(()),
+            // What is open is judged when it is sent; what a person or time has ended stays ended.
+            Some(newest) if !matches!(newest.state, State::Withheld | State::NotNeeded) => Ok(()),
+            Some(newest) if newest.state == State::NotNeeded => {
+                self.unlist(newest.id, &[Kind::Withheld])?;
+                self.withhold_anew(found, reason)
+            }
             Some(newest) if newest.reason == Some(reason) => Ok(()),
             Some(mut newest) => {
                 newest.reason = Some(reason);
                 newest.store(self.connection)?;
                 self.tell_withheld(&newest, reason)
             }
-            None => {
-                let mut delivery = self.new_delivery(Errand::SendReferral, about(found))?;
-                (delivery.state, delivery.reason, delivery.settled) = (State::Withheld, Some(reason), Some(self.now));
-                self.put(&delivery)?;
-                self.tell_withheld(&delivery, reason)
-            }
+            None => self.withhold_anew(found, reason),
         }
+    }
+
+    fn withhold_anew(&mut self, found: &Found, reason: Reason) -> Result<(), Error> {
+        let mut delivery = self.new_delivery(Errand::SendReferral, about(found))?;
+        (delivery.state, delivery.reason, delivery.settled) = (State::Withheld, Some(reason), Some(self.now));
+        self.put(&delivery)?;
+        self.tell_withheld(&delivery, reason)
     }
 
     fn tell_withheld(&mut self, delivery: &Delivery, reason: Reason) -> Result<(), Error> {
@@ -289,8 +295,8 @@ impl Tx<'_> {
         case_id: Option<CaseId>,
         service: Option<String>,
     ) -> Result<(), Error> {
-        if self.reading().open_report(number)?.is_some() {
-            return Ok(());
+        if let Some(open) = self.reading().open_report(number)? {
+            return if open.about.case_key == Some(case_key) { Ok(()) } else { self.conflict(number, case_id, case_key) };
         }
         let about = About { intervention: Some(number.clone()), case_key: Some(case_key), case_id, service, ..About::default() };
         let report = self.new_delivery(Errand::ReportDecision, about)?;

@@ -48,6 +48,7 @@ CREATE INDEX deliveries_unsettled    ON deliveries (id) WHERE settled IS NULL;
 CREATE INDEX deliveries_intervention ON deliveries (intervention, id) WHERE intervention IS NOT NULL;
 CREATE INDEX deliveries_referral     ON deliveries (referral) WHERE referral IS NOT NULL;
 CREATE INDEX deliveries_case         ON deliveries (case_key) WHERE case_key IS NOT NULL AND (settled IS NULL OR watched IS NOT NULL);
+CREATE INDEX deliveries_outgoing     ON deliveries (outgoing) WHERE outgoing IS NOT NULL AND settled IS NULL;
 CREATE INDEX deliveries_behind       ON deliveries (behind) WHERE behind IS NOT NULL;
 CREATE INDEX deliveries_watched      ON deliveries (watched) WHERE watched IS NOT NULL;
 CREATE INDEX deliveries_settled      ON deliveries (settled) WHERE settled IS NOT NULL;

@@ -215,7 +215,9 @@ impl Tx<'_> {
         }
         if delivery.errand == Errand::Look {
             self.put(delivery)?;
-            self.connection.prepare_cached("DELETE FROM deliveries WHERE id = ?1")?.execute([delivery.id.0])?;
+            for trace in ["DELETE FROM deliveries WHERE id = ?1", "DELETE FROM story WHERE delivery = ?1"] {
+                self.connection.prepare_cached(trace)?.execute([delivery.id.0])?;
+            }
             return self.unlist(delivery.id, &[Kind::Held, Kind::Late]);
         }
         self.put(delivery)?;
@@ -276,7 +278,13 @@ impl Tx<'_> {
     }
 
     /// A referral that left, or may have left, was withdrawn: said once per referral and reason.
+    /// What is listed is the errand that sent it, whichever errand noticed.
     pub fn withdrawn(&mut self, delivery: &Delivery, reason: Reason) -> Result<(), Error> {
+        let sent = match delivery.about.referral {
+            Some(referral) if delivery.errand != Errand::SendReferral => self.reading().sending(referral)?.newest,
+            _ => None,
+        };
+        let delivery = sent.as_ref().unwrap_or(delivery);
         if self.list_withdrawal(delivery, reason)? {
             let line =
                 Activity { reason: Some(reason), noticed: Some(self.now()), ..self.about(Event::WithdrawnAfterSend, delivery) };
