@@ -253,11 +253,6 @@ impl Reading<'_> {
     }
 }
 
-/// Another person only if both posts name one.
-fn same_person(one: Option<Digest>, other: Option<Digest>) -> bool {
-    one.is_none() || other.is_none() || one == other
-}
-
 fn in_flow1(event: Event, about: &About) -> Activity {
     Activity {
         flow: Some(crate::referral::Flow::ToPrimero),
