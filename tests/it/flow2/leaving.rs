@@ -11,7 +11,10 @@ use referrald::{
 };
 use serde_json::{Value, json};
 
-use super::{DAY, HOUR, MINUTE, case_id, child_referred, child_whose_referral_waits, refer_again, refer_service, sendings, sent_ids, service};
+use super::{
+    DAY, HOUR, MINUTE, case_id, child_referred, child_whose_referral_waits, refer_again, refer_service, sendings, sent_ids,
+    service,
+};
 use crate::world::{PERSON, World};
 
 #[tokio::test]

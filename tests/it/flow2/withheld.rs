@@ -172,7 +172,8 @@ async fn a_case_of_another_module_is_named_nowhere() {
     let mut world = World::new().await;
     let case = world.register(json!({ "module_id": GENDER_BASED_VIOLENCE }));
     let staff = world.stage.primero.staff(CASE_WORKER);
-    staff.add_service(case, service(json!({ "progres_interventionnumber": "989-26-TEST-0001", "service_status_referred": true })));
+    staff
+        .add_service(case, service(json!({ "progres_interventionnumber": "989-26-TEST-0001", "service_status_referred": true })));
     world.walk(Walk::Referrals).await;
     world.walk(Walk::Decisions).await;
     assert_eq!(world.stage.primero.log().count(Endpoint::GetCase), 0);
