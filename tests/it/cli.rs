@@ -1,9 +1,48 @@
 //! The command line as an operator meets it: the real binary, its texts and its exit codes.
 
+mod check;
+mod operator;
+
 use std::{
     path::Path,
     process::{Command, Output},
 };
+
+use serde_json::Value;
+
+use crate::world::World;
+
+/// What a command answered in a pipe.
+#[derive(Debug)]
+struct Answered {
+    /// The rows, one JSON object a line.
+    rows: Vec<Value>,
+    /// What stood on standard error.
+    error: String,
+    /// The exit code.
+    exit: i32,
+}
+
+/// Runs a command on a world's configuration while its daemon, if one runs, goes on.
+async fn on(world: &World, arguments: &str) -> Answered {
+    with(world, arguments, &[]).await
+}
+
+/// The same with some settings changed as variables do.
+async fn with(world: &World, arguments: &str, variables: &[(&str, &str)]) -> Answered {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_referrald"));
+    // An argument in a test may hold blanks, written as tildes.
+    command.args(arguments.split(' ').map(|argument| argument.replace('~', " ")));
+    command.arg("--config").arg(world.stage.directory().join("referrald.toml"));
+    command.env_clear().envs(variables.iter().copied());
+    let output = tokio::task::spawn_blocking(move || command.output().expect("the binary was built beside this test"))
+        .await
+        .expect("the command ends");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("it speaks UTF-8");
+    let rows = text(output.stdout);
+    let rows = rows.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("one JSON object a line: {rows}")));
+    Answered { rows: rows.collect(), error: text(output.stderr), exit: output.status.code().unwrap_or(-1) }
+}
 
 /// Runs the binary without the variables of this process.
 fn referrald(arguments: &[&str]) -> Output {

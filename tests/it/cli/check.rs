@@ -1,0 +1,87 @@
+//! The check finds everything at once, names the remedy, and tries a wrong password once.
+
+use referrald::sandbox::primero::{BRIDGE, BRIDGE_ROLE, INTAKE};
+use serde_json::Value;
+
+use super::{Answered, with};
+use crate::world::World;
+
+const MAPPING: (&str, &str) = ("REFERRALD__MAPPING__DIRECTORY", concat!(env!("CARGO_MANIFEST_DIR"), "/mappings/gambella"));
+
+async fn check(world: &World, variables: &[(&str, &str)]) -> Answered {
+    let all: Vec<_> = std::iter::once(MAPPING).chain(variables.iter().copied()).collect();
+    with(world, "check", &all).await
+}
+
+fn problems(answered: &Answered) -> Vec<String> {
+    let of = |row: &Value| {
+        let problems = row["problems"].as_array().expect("a list").clone();
+        problems.into_iter().map(|problem| problem.as_str().expect("a sentence").to_owned())
+    };
+    answered.rows.iter().flat_map(of).collect()
+}
+
+#[tokio::test]
+async fn a_site_in_order_has_no_problem() {
+    let world = World::without_daemon(&[]).await;
+    let checked = check(&world, &[]).await;
+    assert_eq!(problems(&checked), Vec::<String>::new());
+    assert_eq!((checked.exit, checked.error.as_str()), (0, ""));
+    let sections: Vec<&str> = checked.rows.iter().filter_map(|row| row["section"].as_str()).collect();
+    assert_eq!(sections, ["configuration", "credentials", "mapping", "primero", "dtp"]);
+    assert_eq!(world.sent_to_dtp().len() + world.told_dtp().len(), 0, "nothing is posted");
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_tried_once() {
+    let world = World::without_daemon(&[]).await;
+    let file = world.stage.directory().join("secrets/primero-password");
+    std::fs::write(&file, "wrong").expect("the secret can be changed");
+    let checked = check(&world, &[]).await;
+    assert_eq!(checked.exit, 69);
+    let problems = problems(&checked);
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0].starts_with("primero does not accept our user name and password (hint: "), "{problems:?}");
+    assert_eq!(world.stage.primero.failed_sign_ins(BRIDGE), (1, false));
+}
+
+#[tokio::test]
+async fn everything_that_does_not_fit_is_said_at_once() {
+    let world = World::without_daemon(&[]).await;
+    let primero = &world.stage.primero;
+    primero.remove_field("services_section", "progres_interventionnumber");
+    primero.remove_option("lookup-gender", "female");
+    primero.change_user(INTAKE, |user| user.disabled());
+    primero.change_role(BRIDGE_ROLE, |role| {
+        role.may("case", &["consent_override"])
+            .may_not("case", "create")
+            .without_form("other_identity_details")
+            .module("primeromodule-gbv")
+    });
+    let checked = check(&world, &[("REFERRALD__REFERRALS__SERVICE_TYPES", "[\"alternative_care\", \"flying\"]")]).await;
+    assert_eq!(checked.exit, 78, "{checked:?}");
+    insta::assert_snapshot!(problems(&checked).join("\n"));
+}
+
+#[tokio::test]
+async fn offline_nobody_is_asked() {
+    let world = World::without_daemon(&[]).await;
+    let checked = with(&world, "check --offline", &[MAPPING]).await;
+    assert_eq!((checked.exit, checked.rows.len()), (0, 3), "{checked:?}");
+    assert_eq!(world.stage.primero.log().entries().len(), 0);
+}
+
+#[tokio::test]
+async fn a_dtp_that_does_not_take_our_certificate_is_found_before_the_first_child() {
+    let world = World::without_daemon(&[]).await;
+    let stranger = referrald::sandbox::pki::Authority::new();
+    let wrong = stranger.issue(referrald::sandbox::pki::Wish::client("referrald"));
+    let secrets = world.stage.directory().join("secrets");
+    for (name, content) in [("client.crt.pem", wrong.certificate_pem()), ("client.key.pem", wrong.key_pem())] {
+        referrald::sandbox::stage::write_secret(&secrets.join(name), &content).expect("the secret can be changed");
+    }
+    let checked = check(&world, &[]).await;
+    let problems = problems(&checked);
+    assert_eq!((checked.exit, problems.len()), (69, 1), "{problems:?}");
+    assert!(problems[0].contains("it does not take our client certificate"), "{problems:?}");
+}
