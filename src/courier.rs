@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::attempt::{Attempt, Verdict};
 pub use self::attempt::{Names, out_of_time, sign_of_primero};
+use self::look::Leaving;
 use crate::{
     agenda::{Pick, Task},
     health::Leave,
@@ -213,31 +214,15 @@ async fn attempt(programme: Arc<Programme>, task: Task) {
 /// A look decides, and what may go at once goes with what was just read.
 async fn look_and_send(mut attempt: Attempt) {
     let programme = Arc::clone(&attempt.programme);
+    // What the look has marked as leaving leaves, even if it then stumbles over another referral.
     let mut leaving = Vec::new();
     let looked = look::attempt(&mut attempt, &mut leaving).await;
-    let leases: Vec<Lease> =
-        leaving.iter().map(|leaving| Lease { programme: Arc::clone(&programme), id: leaving.delivery.id }).collect();
     attempt.conclude(looked.err().unwrap_or(Verdict::NotNeeded(crate::reason::Reason::NothingToDo))).await;
-    // What the look let go before it stumbled goes all the same.
-    for (leaving, lease) in leaving.into_iter().zip(leases) {
-        let mut sending = Attempt::new(Arc::clone(&programme), leaving.delivery);
-        let verdict = send_referral::post(&mut sending, leaving.service_type, &leaving.message).await;
+    for Leaving { delivery, message, service_type, lease } in leaving {
+        let mut sending = Attempt::new(Arc::clone(&programme), delivery);
+        let verdict = send_referral::post(&mut sending, service_type, &message).await;
         sending.conclude(verdict.unwrap_or_else(|verdict| verdict)).await;
         drop(lease);
-    }
-}
-
-/// A lease that the courier did not lend itself; it ends however the attempt does.
-struct Lease {
-    programme: Arc<Programme>,
-    id: DeliveryId,
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        let shared = self.programme.spool.shared();
-        shared.agenda().give_back(self.id);
-        shared.bell.notify_waiters();
     }
 }
 

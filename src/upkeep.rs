@@ -120,7 +120,8 @@ async fn end_what_is_over(programme: &Programme, now: DateTime<Utc>) -> Result<(
     let resting = programme.resting();
     for (errand, held_before) in [(Errand::OpenIntervention, Some(held_before)), (Errand::SendReferral, None)] {
         let needed = || System::ALL.iter().copied().filter(|system| errand.needs(*system));
-        let (made_before, held_before) = if resting.contains(&errand) || needed().any(blocked) {
+        // A referral is not attempted once more when its time is over.
+        let (made_before, held_before) = if errand == Errand::SendReferral || resting.contains(&errand) || needed().any(blocked) {
             (made_before, held_before)
         } else if needed().any(unwell) {
             (made_before - grace, held_before.map(|before| before - grace))

@@ -123,6 +123,11 @@ impl Attempt {
         Self { programme, delivery, notes: Vec::new(), service_type: None, signs: [None; 2] }
     }
 
+    /// Whether the errand's time is over.
+    pub fn out_of_time(&self) -> bool {
+        deadline(&self.programme, &self.delivery).is_some_and(|deadline| deadline <= self.programme.clock.now())
+    }
+
     /// Passes an answer of Primero on, or judges the trouble.
     pub fn primero<T>(&mut self, names: Names, result: Result<T, primero::Trouble>) -> Step<T> {
         self.heard_primero(names, &result);

@@ -75,15 +75,18 @@ CREATE TABLE known_referrals (
 CREATE INDEX known_referrals_outgoing ON known_referrals (outgoing, taken);
 
 CREATE TABLE cursors (
-    walk     TEXT PRIMARY KEY,
-    position INTEGER NOT NULL
+    walk     TEXT    NOT NULL,
+    module   TEXT    NOT NULL,      -- each module of Primero is read for itself
+    position INTEGER NOT NULL,
+    PRIMARY KEY (walk, module)
 ) STRICT, WITHOUT ROWID;
 -- Keyed hashes of (case, stamp) pairs inside the overlap that led to a look.
 CREATE TABLE seen (
-    walk  TEXT    NOT NULL,
-    pair  BLOB    NOT NULL,
-    stamp INTEGER NOT NULL,
-    PRIMARY KEY (walk, pair)
+    walk   TEXT    NOT NULL,
+    module TEXT    NOT NULL,
+    pair   BLOB    NOT NULL,
+    stamp  INTEGER NOT NULL,
+    PRIMARY KEY (walk, module, pair)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE blocked (

@@ -205,7 +205,9 @@ fn decision(outgoing: &str) -> Value {
 #[tokio::test]
 async fn a_decision_of_unhcr_survives_a_crash_at_every_request() {
     let mut requests = 0;
-    for (moment, nth) in [(None, 0)].into_iter().chain(MOMENTS.into_iter().flat_map(|moment| (0..9).map(move |nth| (Some(moment), nth)))) {
+    for (moment, nth) in
+        [(None, 0)].into_iter().chain(MOMENTS.into_iter().flat_map(|moment| (0..9).map(move |nth| (Some(moment), nth))))
+    {
         let what = format!("request {nth}, {moment:?}");
         let mut world = World::new().await;
         let (_, referral, outgoing) = world.child_referred(json!({}));

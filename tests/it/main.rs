@@ -1,12 +1,17 @@
 //! The story from outside: a real daemon on free ports, a real SQLite in a temporary folder, faithful simulators, a clock in our hand.
 
+mod cli;
 mod crash;
+mod decisions_to_dtp;
+mod decisions_to_primero;
 mod dtp_door;
 mod flow1;
 mod flow2;
 mod health;
 mod house;
+mod inbox;
 mod privacy;
 mod shutdown;
 mod state;
+mod walks;
 mod world;
