@@ -417,6 +417,3 @@ fn newer(old: &Delivery, newest: Option<Delivery>) -> Result<(), Unable> {
         Some(_) | None => Ok(()),
     }
 }
-
-#[cfg(test)]
-mod tests;
