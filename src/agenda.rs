@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    ops::Bound,
     time::Duration,
 };
 
@@ -50,7 +51,8 @@ pub struct Agenda {
     lanes: HashMap<u64, BTreeSet<DeliveryId>>,
     leased: HashSet<DeliveryId>,
     alone: HashMap<u64, Vec<DeliveryId>>,
-    taken_alone: HashSet<u64>,
+    /// Which lent task holds a key; only that one gives it back.
+    taken_alone: HashMap<u64, DeliveryId>,
     changes: u64,
 }
 
@@ -103,9 +105,9 @@ impl Agenda {
             let task = self.tasks[&id];
             self.unlist(id);
             match task.alone {
-                Some(key) if self.taken_alone.contains(&key) => self.alone.entry(key).or_default().push(id),
+                Some(key) if self.taken_alone.contains_key(&key) => self.alone.entry(key).or_default().push(id),
                 _ => {
-                    self.taken_alone.extend(task.alone);
+                    self.taken_alone.extend(task.alone.map(|key| (key, id)));
                     self.leased.insert(id);
                     return Some(task);
                 }
@@ -148,10 +150,16 @@ impl Agenda {
         self.leased.contains(&id)
     }
 
-    /// The earliest due time of what is not lent.
+    /// The earliest due time after `now` of what is not lent. What is due already and was not picked waits for something else.
     #[must_use]
-    pub fn next_due(&self) -> Option<Duration> {
-        self.due.values().filter_map(|ids| ids.first()).map(|(due, _)| *due).min()
+    pub fn next_due(&self, now: Duration) -> Option<Duration> {
+        let after = (Bound::Excluded((now, DeliveryId(i64::MAX))), Bound::Unbounded);
+        self.due.values().filter_map(|ids| ids.range(after).next()).map(|(due, _)| *due).min()
+    }
+
+    /// Something else than a task has changed that says what may be picked.
+    pub const fn touch(&mut self) {
+        self.changes += 1;
     }
 
     /// Grows with every change: whoever has seen this number has seen everything.
@@ -174,7 +182,7 @@ impl Agenda {
 
     fn free(&mut self, task: &Task) {
         self.leased.remove(&task.id);
-        let Some(key) = task.alone else { return };
+        let Some(key) = task.alone.filter(|key| self.taken_alone.get(key) == Some(&task.id)) else { return };
         self.taken_alone.remove(&key);
         for id in self.alone.remove(&key).unwrap_or_default() {
             self.list(id);
@@ -241,7 +249,12 @@ mod tests {
         agenda.put(task(1, 20));
         agenda.put(task(2, 10));
         assert_eq!(lend(&mut agenda, 5, System::Primero), None);
-        assert_eq!(agenda.next_due(), Some(Duration::from_secs(10)));
+        assert_eq!(agenda.next_due(Duration::from_secs(5)), Some(Duration::from_secs(10)));
+        assert_eq!(
+            agenda.next_due(Duration::from_secs(10)),
+            Some(Duration::from_secs(20)),
+            "what is due hides nothing that comes"
+        );
         assert_eq!(lend(&mut agenda, 30, System::Dtp), None);
         assert_eq!(lend(&mut agenda, 30, System::Primero), Some(2));
         assert_eq!(lend(&mut agenda, 30, System::Primero), Some(1));
@@ -288,6 +301,23 @@ mod tests {
         assert_eq!(lend(&mut agenda, 0, System::Primero), Some(3));
         agenda.remove(DeliveryId(3));
         assert_eq!(lend(&mut agenda, 9, System::Primero), Some(2));
+    }
+
+    #[test]
+    fn a_task_taken_for_a_moment_does_not_let_a_second_writer_in() {
+        let mut agenda = Agenda::default();
+        for id in 1..=3 {
+            agenda.put(Task { alone: Some(5), ..task(id, 0) });
+        }
+        assert_eq!(lend(&mut agenda, 0, System::Primero), Some(1));
+        assert!(agenda.take(DeliveryId(2)));
+        agenda.give_back(DeliveryId(2));
+        assert!(agenda.take(DeliveryId(3)));
+        agenda.remove(DeliveryId(3));
+        assert_eq!(lend(&mut agenda, 0, System::Primero), None, "the first still writes");
+        agenda.give_back(DeliveryId(1));
+        agenda.remove(DeliveryId(1));
+        assert_eq!(lend(&mut agenda, 0, System::Primero), Some(2));
     }
 
     #[test]

@@ -152,30 +152,34 @@ fn lend(programme: &Programme, under_way: &mut UnderWay, addressee: System, wake
     if !allowed {
         return None;
     }
-    let (primero_allowed, primero_probe) =
-        if addressee == System::Primero { (true, None) } else { may(System::Primero, &health) };
+    let (primero_allowed, primero_probe) = match addressee {
+        System::Primero => (true, None),
+        System::Dtp => match may(System::Primero, &health) {
+            // An errand for DTP only reads in Primero, so it says nothing about fields that are dropped.
+            (_, Some(true)) => (false, None),
+            other => other,
+        },
+    };
     let resting = programme.resting();
     let none = HashSet::new();
     let probing = probe.is_some();
-    let pick = Pick {
-        addressee,
-        resting: &resting,
-        without_primero: !primero_allowed,
-        only_written: probe == Some(true),
-        not: if probing { health[addressee as usize].probed() } else { &none },
-    };
+    let both = [(addressee, probing), (System::Primero, primero_probe.is_some())];
+    let probed: HashSet<DeliveryId> =
+        both.iter().filter(|(_, probing)| *probing).flat_map(|(system, _)| health[*system as usize].probed()).copied().collect();
+    let pick =
+        Pick { addressee, resting: &resting, without_primero: !primero_allowed, only_written: probe == Some(true), not: &probed };
     let mut agenda = programme.spool.shared().agenda();
     let mut task = agenda.lend(now, pick);
-    if task.is_none() && probing && !health[addressee as usize].probed().is_empty() {
+    if task.is_none() && !probed.is_empty() {
         // Every errand has probed once; the round begins again.
         task = agenda.lend(now, Pick { not: &none, ..pick });
-        if task.is_some() {
-            health[addressee as usize].forget_probes();
+        for (system, _) in both.iter().filter(|(_, probing)| *probing && task.is_some()) {
+            health[*system as usize].forget_probes();
         }
     }
     match task {
         Some(task) => {
-            for (system, probing) in [(addressee, probing), (System::Primero, primero_probe.is_some())] {
+            for (system, probing) in both {
                 if probing && task.errand.needs(system) {
                     health[system as usize].probe_started(Some(task.id));
                 }
@@ -184,7 +188,7 @@ fn lend(programme: &Programme, under_way: &mut UnderWay, addressee: System, wake
             Some(task)
         }
         None => {
-            if let Some(due) = agenda.next_due().filter(|due| *due > now) {
+            if let Some(due) = agenda.next_due(now) {
                 *wake = (*wake).min(due);
             }
             None

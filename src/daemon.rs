@@ -18,6 +18,7 @@ use crate::{
     admin,
     clock::Clock,
     config::{InboxTls, Settings},
+    control::{self, Running},
     courier::{self, Progress},
     credentials::{self, ClientCertificate, Secret},
     dtp,
@@ -172,6 +173,23 @@ impl Daemon {
         loops.spawn(upkeep::run(Arc::clone(&programme), endings.clone(), stop.clone()));
         loops.spawn(walks::run(Arc::clone(&programme), Arc::clone(&walks), ticks, stop.clone()));
         loops.spawn(remember_password_probes(Arc::clone(&programme), stop.clone()));
+        match control::server::listen(&socket(&programme.settings)) {
+            Ok(socket) => {
+                let running = Running {
+                    programme: Arc::clone(&programme),
+                    walks: Arc::clone(&walks),
+                    progress: Arc::clone(&progress),
+                    is_daemon: true,
+                };
+                loops.spawn(control::server::serve(socket, running, stop.clone()));
+            }
+            // Accepting is safe without it, so it does not keep the daemon from starting.
+            Err(error) => tracing::error!(
+                kind = %error.kind(),
+                "the control socket cannot be opened; the command line cannot reach this daemon (hint: is state.directory longer \
+                 than 90 characters?)"
+            ),
+        }
         let courier = tokio::spawn(courier::run(Arc::clone(&programme), courier_stop.clone(), Arc::clone(&progress)));
 
         let line = Activity {
@@ -215,6 +233,28 @@ impl Daemon {
     }
 }
 
+/// Ends a daemon as a crash does, for tests.
+#[cfg(feature = "sandbox")]
+impl Daemon {
+    /// Breaks everything off where it stands, and returns when the state is unlocked.
+    pub async fn abandon(self) {
+        let Self { mut programme, stop, mut loops, courier, .. } = self;
+        courier.abort();
+        // An aborted task ends with an error; that is what was asked for.
+        let _ = courier.await;
+        loops.shutdown().await;
+        stop.cancel();
+        // Connections and walks under way hold the programme until they have seen that.
+        loop {
+            match Arc::try_unwrap(programme) {
+                Ok(programme) => return programme.spool.close().await,
+                Err(shared) => programme = shared,
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
 fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
     let failed = |source| StartError::Listen { key, address, source };
     let listener = TcpListener::bind(address).map_err(failed)?;
@@ -236,7 +276,7 @@ async fn serve(
 }
 
 /// Every probe of the password is stored before another process could make it again.
-async fn remember_password_probes(programme: Arc<Programme>, stop: CancellationToken) {
+pub(crate) async fn remember_password_probes(programme: Arc<Programme>, stop: CancellationToken) {
     let mut standing = programme.gate.subscribe();
     loop {
         tokio::select! {

@@ -19,6 +19,7 @@ pub mod clock;
 pub mod command;
 pub mod config;
 pub mod consent;
+pub mod control;
 pub mod courier;
 pub mod credentials;
 pub mod daemon;

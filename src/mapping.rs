@@ -12,26 +12,27 @@ mod check;
 mod compile;
 mod evaluate;
 mod file;
+mod known;
 mod load;
 mod moment;
 mod reasons;
+mod shapes;
 mod text;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-    path::Path,
-};
+use std::{collections::BTreeSet, path::Path, sync::Arc};
 
-use chrono::NaiveDate;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+pub use self::shapes::{
+    CaseDraft, Gap, IdentityFields, InterventionContext, Origin, Problems, ReferralDecision, ReferralSources, ServiceFields,
+};
 use self::{
     evaluate::{Sources, is_identifier, is_missing, uuid},
-    load::Loaded,
+    known::Known,
     reasons::ReasonTexts,
-    rules::{Many, Message, Record, Row, Rules, Source, Write},
+    rules::{Message, Row, Rules, Write},
+    table::Table,
 };
 use crate::{
     personal::Personal,
@@ -53,15 +54,6 @@ const REJECTED_REASON: &str = "rejected_reason";
 /// A flat or nested JSON object of a record.
 pub type Document = Map<String, Value>;
 
-/// One thing that keeps a document from being mapped.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Gap {
-    /// `MissingFields`, `InvalidValues`, `ServiceTypeNotAgreed` or `RowsContradict`.
-    pub reason: Reason,
-    /// The source field, as the sender knows it.
-    pub field: String,
-}
-
 /// A compiled mapping.
 #[derive(Debug)]
 pub struct Mapping {
@@ -72,102 +64,9 @@ pub struct Mapping {
     service_fields: ServiceFields,
     given_case_id: String,
     texts: ReasonTexts,
-    intervention_keys: BTreeSet<String>,
-    /// Those on which all rows of one intervention must agree.
-    agreeing_keys: Vec<String>,
-    decision_keys: BTreeSet<String>,
-    referral_case_fields: BTreeSet<String>,
-    written_case_fields: BTreeSet<String>,
-    written_service_fields: BTreeSet<String>,
-    origins: BTreeMap<(Message, String), Origin>,
+    tables: Vec<Arc<Table>>,
+    known: Known,
 }
-
-/// Names of the case fields by which a child is recognised, as this programme calls them.
-/// A name other than `person_number` may be empty: then the programme does not exchange that field.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct IdentityFields {
-    /// UNHCR's person number, the match key (`unhcr_individual_no`).
-    pub person_number: String,
-    /// `sex`
-    pub sex: String,
-    /// `date_of_birth`
-    pub date_of_birth: String,
-    /// The parts of the name.
-    pub names: Vec<String>,
-}
-
-/// Names of the service fields by which the program sees that a service of ours is there, besides `unique_id`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ServiceFields {
-    /// The intervention number (`progres_interventionnumber`).
-    pub number: String,
-    /// `service_type`
-    pub service_type: String,
-    /// What staff decided (`unhcr_referral_status`).
-    pub status: String,
-}
-
-/// What the mapping needs to know besides the rows.
-#[derive(Clone, Copy, Debug)]
-pub struct InterventionContext<'a> {
-    /// `primero.intake_user`
-    pub intake_user: &'a str,
-    /// Today, UTC, for the age.
-    pub today: NaiveDate,
-    /// `flow1.service_types`: proGres labels allowed in.
-    pub service_types: &'a [String],
-}
-
-/// An intervention in Primero's words.
-#[derive(Clone, Debug, PartialEq)]
-pub struct CaseDraft {
-    /// The person number, checked to be a plain identifier.
-    pub person_number: Personal<String>,
-    /// `progres_primeroid`, checked to be a plain identifier: the case that proGres believes it is.
-    pub given_case_id: Option<String>,
-    /// A whole new case without its `services_section` (`create` and `if empty` rows); `case_id` is in it only if given as a UUID.
-    pub new_case: Personal<Document>,
-    /// The `if empty` rows alone: what an existing case may get where it has no value.
-    pub if_empty: Personal<Document>,
-    /// The service item, `unique_id` included.
-    pub service: Personal<Document>,
-    /// The service's `unique_id` (UUIDv5 of the intervention number).
-    pub service_id: Uuid,
-}
-
-/// The sources of a flow 2 referral, each as Primero gave it.
-#[derive(Clone, Copy, Debug)]
-pub struct ReferralSources<'a> {
-    /// The case.
-    pub case: &'a Personal<Document>,
-    /// The service item.
-    pub service: &'a Personal<Document>,
-    /// The owner's user record, if there is one.
-    pub owner: Option<&'a Personal<Document>>,
-    /// `email`, `full_name`, `phone` of the configured administrator.
-    pub administrator: &'a Document,
-}
-
-/// UNHCR's decision in Primero's words.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ReferralDecision {
-    /// What was decided.
-    pub decision: Decision,
-    /// The reason, only with a rejection.
-    pub rejected_reason: Option<Personal<String>>,
-}
-
-/// Every problem of a mapping directory, in file order, each with file, line and remedy.
-#[derive(Debug)]
-pub struct Problems(pub Vec<String>);
-
-impl fmt::Display for Problems {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.join("\n"))
-    }
-}
-
-impl std::error::Error for Problems {}
 
 impl Mapping {
     /// Reads, compiles and checks `directory`; all problems at once.
@@ -184,13 +83,13 @@ impl Mapping {
     /// The keys of an intervention that are read; everything else is dropped before anything is stored.
     #[must_use]
     pub const fn intervention_keys(&self) -> &BTreeSet<String> {
-        &self.intervention_keys
+        &self.known.intervention_keys
     }
 
     /// The keys of a decision of DTP that are read.
     #[must_use]
     pub const fn decision_keys(&self) -> &BTreeSet<String> {
-        &self.decision_keys
+        &self.known.decision_keys
     }
 
     /// By which case fields a child is recognised.
@@ -208,18 +107,24 @@ impl Mapping {
     /// The case fields that flow 1 writes into a new case, without `services_section`.
     #[must_use]
     pub const fn written_case_fields(&self) -> &BTreeSet<String> {
-        &self.written_case_fields
+        &self.known.written_case_fields
     }
 
     /// The fields of a service item that flow 1 writes.
     #[must_use]
     pub const fn written_service_fields(&self) -> &BTreeSet<String> {
-        &self.written_service_fields
+        &self.known.written_service_fields
     }
 
     /// Every row with its documentation, in the order of the files.
     pub fn rows(&self) -> impl Iterator<Item = (Message, &Row)> {
         Message::ALL.iter().flat_map(|message| self.rules(*message).all_rows().map(|row| (*message, row)))
+    }
+
+    /// Every value table with the labels of both sides, by name.
+    #[must_use]
+    pub fn tables(&self) -> &[Arc<Table>] {
+        &self.tables
     }
 
     /// Flow 1: the rows of one intervention → a case draft, or all gaps.
@@ -271,14 +176,14 @@ impl Mapping {
     /// Flow 2: case fields that the mapping reads (Primero's `fields=`).
     #[must_use]
     pub const fn referral_case_fields(&self) -> &BTreeSet<String> {
-        &self.referral_case_fields
+        &self.known.referral_case_fields
     }
 
     /// Flow 1: case fields that the report of a decision reads.
     #[must_use]
     pub fn decision_case_fields(&self) -> BTreeSet<String> {
         let read = self.rules(Message::DecisionReport).read_keys();
-        read.filter(|(of, _)| *of == Record::Case).map(|(_, key)| key.to_owned()).collect()
+        read.filter(|(of, _)| *of == rules::Record::Case).map(|(_, key)| key.to_owned()).collect()
     }
 
     /// Flow 2: a referral in DTP's words, or all gaps.
@@ -353,7 +258,7 @@ impl Mapping {
     #[must_use]
     pub fn origin_of(&self, pointer: &str) -> Option<Origin> {
         let mut parts = pointer.trim_start_matches('/').split('/').map(|part| part.replace("~1", "/").replace("~0", "~"));
-        let origin = |message, field: String| self.origins.get(&(message, field)).cloned();
+        let origin = |message, field: String| self.known.origins.get(&(message, field)).cloned();
         let first = parts.next()?;
         if first != SERVICES {
             return origin(Message::Case, first.clone()).or_else(|| origin(Message::Service, first));
@@ -362,50 +267,6 @@ impl Mapping {
         match parts.nth(1) {
             Some(field) => origin(Message::Service, field),
             None => Some(Origin::Ours),
-        }
-    }
-
-    fn of(loaded: Loaded, version: String) -> Self {
-        let Loaded { rules, head, texts } = loaded;
-        let of = |message: Message| &rules[message as usize];
-        let keys = |message: Message, record| {
-            of(message).read_keys().filter(move |(of, _)| *of == record).map(|(_, key)| key.to_owned())
-        };
-        let targets = |message: Message| of(message).all_rows().map(|row| row.target.clone()).collect::<BTreeSet<_>>();
-        let both = [Message::Case, Message::Service];
-        let mut intervention_keys: BTreeSet<String> =
-            both.into_iter().flat_map(|message| keys(message, Record::Intervention)).collect();
-        intervention_keys.extend([INTERVENTION_NUMBER.to_owned(), head.given_case_id.clone()]);
-        let parts = || both.into_iter().flat_map(|message| of(message).all_rows()).flat_map(|row| row.source.parts());
-        let sets: BTreeSet<&String> =
-            parts().filter(|part| matches!(part.many, Many::AllRows(_))).flat_map(|part| &part.keys).collect();
-        let agreeing_keys = intervention_keys.iter().filter(|key| !sets.contains(key)).cloned().collect();
-        let mut decision_keys: BTreeSet<String> = keys(Message::ReferralDecision, Record::Decision).collect();
-        decision_keys.extend(OF_A_DECISION.map(str::to_owned));
-        let mut referral_case_fields = BTreeSet::new();
-        for message in [Message::Referral, Message::DecisionReport] {
-            referral_case_fields.extend(keys(message, Record::Case));
-            if keys(message, Record::Service).next().is_some() {
-                referral_case_fields.insert(SERVICES.to_owned());
-            }
-        }
-        let origins = both
-            .into_iter()
-            .flat_map(|message| of(message).all_rows().map(move |row| ((message, row.target.clone()), origin(row))));
-        Self {
-            version,
-            intervention_keys,
-            agreeing_keys,
-            decision_keys,
-            referral_case_fields,
-            written_case_fields: targets(Message::Case),
-            written_service_fields: targets(Message::Service),
-            origins: origins.collect(),
-            identity: head.identity,
-            service_fields: head.service,
-            given_case_id: head.given_case_id,
-            texts,
-            rules,
         }
     }
 
@@ -435,7 +296,7 @@ impl Mapping {
     fn with_contradictions(&self, rows: &[Document], mut gaps: Vec<Gap>) -> Vec<Gap> {
         if let [first, others @ ..] = rows {
             let contradicts = |key: &&String| others.iter().any(|other| !same(first.get(*key), other.get(*key)));
-            for key in self.agreeing_keys.iter().filter(contradicts) {
+            for key in self.known.agreeing_keys.iter().filter(contradicts) {
                 gaps.retain(|gap| gap.field != *key);
                 gaps.push(Gap { reason: Reason::RowsContradict, field: key.clone() });
             }
@@ -459,27 +320,6 @@ fn same(one: Option<&Value>, other: Option<&Value>) -> bool {
         other => other.cloned(),
     };
     one == other || said(one) == said(other)
-}
-
-fn origin(row: &Row) -> Origin {
-    match &row.source {
-        Source::Constant(_) | Source::Setting(_) | Source::Given(..) => Origin::Ours,
-        Source::Part(part) if part.lookup.is_some() => Origin::Table,
-        Source::Part(part) if part.uuid5.is_some() => Origin::Ours,
-        Source::Part(part) => Origin::Theirs(part.name().to_owned()),
-        Source::Join { parts, .. } => parts.first().map_or(Origin::Ours, |part| Origin::Theirs(part.name().to_owned())),
-    }
-}
-
-/// Where a value that Primero refused came from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// A constant or a configured value: we are wrong.
-    Ours,
-    /// A table's result: our table is wrong.
-    Table,
-    /// A value of DTP; the source field's name.
-    Theirs(String),
 }
 
 #[cfg(test)]

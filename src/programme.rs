@@ -319,17 +319,20 @@ impl Programme {
         if let Err(error) = result {
             tracing::error!(%error, "could not store how {system} is");
         }
-        self.spool.shared().bell.notify_waiters();
+        self.spool.shared().ring();
     }
 
     /// Health as it is restored at a start: blocked stays blocked unless the secret has changed.
+    /// Only Primero's password waits for its next probe; anything else may have been put right in between, and is probed at once.
     pub fn restored_health(spool: &Spool, clock: &Clock, secrets: &[Digest; 2]) -> Result<[Health; 2], crate::spool::Error> {
         let (now, monotonic) = (clock.now(), clock.monotonic());
         let mut health = [Health::default(), Health::default()];
         for block in spool.read(|reading| reading.blocks())? {
             let system = block.addressee as usize;
             if block.secret == secrets[system] {
+                let is_password = block.addressee == System::Primero && block.reason == Reason::Unauthorized;
                 let wait = (block.next_probe - now).to_std().unwrap_or_default().min(crate::health::LATER_PROBE);
+                let wait = if is_password { wait } else { Duration::ZERO };
                 health[system] = Health::restored(block.reason, monotonic + wait);
             }
         }

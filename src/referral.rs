@@ -361,6 +361,6 @@ mod tests {
         for state in State::ALL {
             assert_eq!(State::from_code(state.code()), Some(*state));
         }
-        assert_eq!(Errand::from_code("visit"), None);
+        assert_eq!(Errand::from_code("nonsense"), None);
     }
 }

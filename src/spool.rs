@@ -8,6 +8,7 @@ pub mod delivery;
 pub mod known;
 pub mod list;
 pub mod looks;
+pub mod operator;
 pub mod seal;
 pub mod settle;
 pub mod story;
@@ -40,6 +41,8 @@ use crate::{
 const GROUP: usize = 64;
 /// The longest that anything waits: a `Retry-After` or a probe. What is stored further ahead is cut to that.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+/// The longest that something held waits until it is looked at again.
+const LONGEST_HELD: Duration = Duration::from_secs(1800);
 /// The version of the schema.
 const SCHEMA: i64 = 1;
 
@@ -52,6 +55,9 @@ pub enum Error {
     /// A parcel.
     #[error(transparent)]
     Parcel(#[from] seal::OpenError),
+    /// The commit failed; nothing of it stands, and it may be tried again.
+    #[error("the state could not be written")]
+    NotWritten,
     /// The writer has ended.
     #[error("the state is closed")]
     Closed,
@@ -95,6 +101,11 @@ pub enum OpenError {
         "the state key `{0}` that this state needs is not among state.key_files (hint: add the old key file after the new one; it may go when nothing waits that it sealed)"
     )]
     KeyMissing(String),
+    /// The identity key is gone.
+    #[error(
+        "this state has been used, but its identity key is gone: what was delivered could not be recognised (hint: restore the whole state directory from a backup)"
+    )]
+    IdentityMissing,
     /// The identity key is damaged.
     #[error("the identity key in the state cannot be opened: it was damaged, or a key file has changed under its name")]
     Damaged,
@@ -119,6 +130,12 @@ pub struct Shared {
 impl Shared {
     pub(crate) fn number_digest(&self, number: &InterventionNumber) -> Digest {
         self.identity.digest("number", number.as_str().as_bytes())
+    }
+
+    /// Lets the courier look again at what may be attempted: something else than the agenda has changed.
+    pub fn ring(&self) {
+        self.agenda().touch();
+        self.bell.notify_waiters();
     }
 
     /// The agenda. A panic elsewhere does not take it away: it holds numbers only, and each change is whole.
@@ -172,6 +189,7 @@ impl Spool {
         }
         let identity = identity(&connection, &sealer).map_err(|error| match error {
             IdentityError::KeyMissing(name) => OpenError::KeyMissing(name),
+            IdentityError::Missing => OpenError::IdentityMissing,
             IdentityError::Damaged => OpenError::Damaged,
             IdentityError::Database(source) => database(source),
         })?;
@@ -391,7 +409,7 @@ fn commit_group(connection: &Connection, shared: &Shared, group: impl Iterator<I
     let begun = connection.execute_batch("BEGIN IMMEDIATE");
     for Job { work, failed } in group {
         if begun.is_err() {
-            failed(Error::Closed);
+            failed(Error::NotWritten);
             continue;
         }
         let mut tx = Tx { connection, shared, now, told: Told::default() };
@@ -421,7 +439,7 @@ fn commit_group(connection: &Connection, shared: &Shared, group: impl Iterator<I
             tracing::error!(error = %Error::from(error), "the state could not be written; nothing of this group stands");
             let _ = connection.execute_batch("ROLLBACK");
             for (_, failed) in done {
-                failed(Error::Closed);
+                failed(Error::NotWritten);
             }
             all.lines.clear();
             all.tasks.clear();
@@ -504,6 +522,7 @@ fn prepare(connection: &Connection) -> Result<i64, Error> {
 
 enum IdentityError {
     KeyMissing(String),
+    Missing,
     Damaged,
     Database(Error),
 }
@@ -516,7 +535,10 @@ fn identity(connection: &Connection, sealer: &Sealer) -> Result<Identity, Identi
         .query_row("SELECT key_name, sealed FROM identity", [], |row| Ok(Sealed { key_name: row.get(0)?, bytes: row.get(1)? }))
         .optional()
         .map_err(database)?;
+    let used: bool =
+        connection.query_row("SELECT value > 0 FROM meta WHERE name = 'number'", [], |row| row.get(0)).map_err(database)?;
     let (identity, old_name) = match stored {
+        None if used => return Err(IdentityError::Missing),
         None => (Identity::generate(), None),
         Some(sealed) => {
             let opened = sealer.open(row, Kind::Identity, &sealed).map_err(|error| match error {

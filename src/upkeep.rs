@@ -4,7 +4,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -100,6 +100,8 @@ pub async fn turn(programme: &Programme, endings: &[Ending], calendar: &mut Cale
             })
             .await?;
     }
+    // Time itself may have let something go on: an agreement begins to be valid.
+    programme.spool.shared().ring();
     Ok(())
 }
 
@@ -112,16 +114,22 @@ async fn end_what_is_over(programme: &Programme, now: DateTime<Utc>) -> Result<(
     let made_before = now - delivery.give_up_after;
     let held_before = now - programme.settings.flow1.hold_for;
     let blocked = |system: System| programme.health()[system as usize].block().is_some();
+    let unwell = |system: System| programme.health()[system as usize].is_unwell();
+    // Where only one goes at a time, a last attempt comes too late for all but the first.
+    let grace = delivery.longest_pause;
     let resting = programme.resting();
     for (errand, held_before) in [(Errand::OpenIntervention, Some(held_before)), (Errand::SendReferral, None)] {
+        let needed = || System::ALL.iter().copied().filter(|system| errand.needs(*system));
         // A referral is not attempted once more when its time is over.
-        let stands_still = errand == Errand::SendReferral
-            || resting.contains(&errand)
-            || System::ALL.iter().any(|system| errand.needs(*system) && blocked(*system));
-        if !stands_still {
+        let never_again = errand == Errand::SendReferral;
+        let (made_before, held_before) = if never_again || resting.contains(&errand) || needed().any(blocked) {
+            (made_before, held_before)
+        } else if needed().any(unwell) {
+            (made_before - grace, held_before.map(|before| before - grace))
+        } else {
             // Its last attempt is due by itself.
             continue;
-        }
+        };
         for delivery in programme.spool.read(|reading| reading.overdue(errand, made_before, held_before))? {
             let was_held = delivery.held_since.is_some();
             let conclusion = courier::out_of_time(programme, &delivery, was_held, now);
@@ -160,10 +168,9 @@ async fn conclude(
 
 async fn tell_endings(programme: &Programme, endings: &[Ending], now: DateTime<Utc>) -> Result<(), Error> {
     for ending in endings {
-        let left = ending.until - now;
-        let days = left.num_days();
-        if left <= TimeDelta::zero() || DAYS_BEFORE.contains(&days) {
-            let days = days.max(0);
+        // Counted from date to date, so that each day comes once, at whatever time of the day this looks.
+        let days = (ending.until.date_naive() - now.date_naive()).num_days().max(0);
+        if ending.until <= now || DAYS_BEFORE.contains(&days) {
             tracing::error!(event = ending.event.code(), until = %ending.until, days, "something that this programme needs ends soon, or has ended");
             let line = Activity { until: Some(ending.until), ..Activity::new(ending.event) };
             programme.spool.write(move |tx| tx.tell(line)).await?;

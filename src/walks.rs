@@ -2,6 +2,8 @@
 //!
 //! It reads only the list, decides nothing about a referral, and keeps nothing of a case but its numbers.
 
+pub mod baseline;
+
 use std::{
     collections::HashSet,
     sync::{Arc, Mutex, PoisonError},
@@ -112,23 +114,10 @@ impl Walks {
         if !programme.runs(walk.flow()) {
             return Err(WalkError::Resting);
         }
-        {
-            let mut health = programme.health();
-            let primero = &mut health[System::Primero as usize];
-            match primero.leave(programme.clock.monotonic()) {
-                Leave::All | Leave::One => {}
-                // A walk writes nothing, so it says nothing about fields that are dropped.
-                Leave::Probe { only_written: true } | Leave::None(_) => return Err(WalkError::Blocked),
-                Leave::Probe { only_written: false } => primero.probe_started(None),
-            }
-        }
+        may_ask(programme)?;
         tell(programme, Activity { flow: Some(walk.flow()), ..Activity::new(Event::PollStarted) }).await;
         let result = walk_all(programme, walk).await;
-        let (sign, status) = match &result {
-            Err(WalkError::Primero(trouble)) => sign_of_primero(Names::Nothing, trouble),
-            _ => (Sign::Answered, None),
-        };
-        programme.report_health(System::Primero, None, sign, status).await;
+        let status = report_to_health(programme, &result).await;
         let line = match &result {
             Ok(walked) => Activity { count: Some(walked.looks.len() as u64), ..Activity::new(Event::PollFinished) },
             Err(error) => Activity { reason: reason(error), status, ..Activity::new(Event::PollFailed) },
@@ -159,6 +148,33 @@ impl Drop for Turn {
     fn drop(&mut self) {
         self.walks.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.walk);
     }
+}
+
+/// Whether Primero may be asked for a list now; a walk may be the probe of a Primero that is blocked.
+fn may_ask(programme: &Programme) -> Result<(), WalkError> {
+    let mut health = programme.health();
+    let primero = &mut health[System::Primero as usize];
+    match primero.leave(programme.clock.monotonic()) {
+        Leave::All | Leave::One => Ok(()),
+        // A walk writes nothing, so it says nothing about fields that are dropped.
+        Leave::Probe { only_written: true } | Leave::None(_) => Err(WalkError::Blocked),
+        Leave::Probe { only_written: false } => {
+            primero.probe_started(None);
+            Ok(())
+        }
+    }
+}
+
+/// What a walk showed about Primero; returns the status that it met.
+async fn report_to_health<T>(programme: &Programme, result: &Result<T, WalkError>) -> Option<u16> {
+    let (sign, status) = match result {
+        Err(WalkError::Primero(trouble)) => sign_of_primero(Names::Nothing, trouble),
+        Ok(_) | Err(WalkError::UnderWay | WalkError::Resting | WalkError::Blocked | WalkError::State(_)) => {
+            (Sign::Answered, None)
+        }
+    };
+    programme.report_health(System::Primero, None, sign, status).await;
+    status
 }
 
 async fn walk_all(programme: &Programme, walk: Walk) -> Result<Walked, WalkError> {

@@ -49,7 +49,9 @@ pub struct Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.programme.spool.shared().agenda().give_back(self.id);
+        let shared = self.programme.spool.shared();
+        shared.agenda().give_back(self.id);
+        shared.bell.notify_waiters();
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
     INTERVENTION_NUMBER, REJECTED_REASON, SERVICES, STATUS, UNIQUE_ID,
     file::{Findings, Place, hint},
     load::Loaded,
-    rules::{Demand, Lookup, Many, Message, Missing, Part, Record, Rules, Source, Unlisted},
+    rules::{Demand, Lookup, Many, Message, Missing, Part, Record, Row, Rules, Source, Unlisted},
 };
 use crate::referral::Decision;
 
@@ -32,8 +32,9 @@ pub(super) fn check(loaded: &Loaded, findings: &Findings) {
 /// Two rules for one target: only the two sides of one block may share theirs.
 fn targets(message: Message, rules: &Rules, findings: &Findings) {
     let mut first: BTreeMap<&str, Place> = BTreeMap::new();
-    let groups = std::iter::once(&rules.rows).chain(rules.blocks.iter().map(|block| &block.then));
-    for row in groups.flatten() {
+    let mut rows: Vec<&Row> = rules.rows.iter().chain(rules.blocks.iter().flat_map(|block| &block.then)).collect();
+    rows.sort_unstable_by_key(|row| row.place);
+    for row in rows {
         if let Some(place) = first.get(row.target.as_str()) {
             let what = format_args!("two rules for `{}`, the first in line {} (hint: keep one)", row.target, place.line);
             findings.add(row.place, what);

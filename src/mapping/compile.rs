@@ -9,19 +9,21 @@ use std::{
 
 use serde_json::Value;
 use toml::de::DeValue;
-use uuid::Uuid;
 
 use super::{
     file::{Keys, Place, hint},
-    rules::{Block, Demand, Given, Lookup, Many, Message, Missing, Part, Reading, Record, Row, Setting, Source, Unlisted, Write},
+    rules::{Block, Given, Message, Missing, Part, Record, Row, Setting, Source, Write},
     table::Table,
 };
+
+mod part;
+
+use part::{lookup, part};
 
 /// The tables of a mapping by name; `None` for one that is declared but could not be read.
 pub(super) type Tables = BTreeMap<String, Option<Arc<Table>>>;
 
 const NOT_ON_FORM: &str = "not on form";
-const SERVICE_TYPES: &str = "flow1.service_types";
 /// The keys that say how a source is read; a constant or a configured value has none of them.
 const OF_A_SOURCE: [&str; 13] = [
     "of",
@@ -45,7 +47,7 @@ pub(super) fn rows(keys: &Keys<'_>, section: &'static str, message: Message, tab
     for keys in keys.tables(section) {
         match row(&keys, message, tables) {
             Some(row) => rows.push(row),
-            None => broken.extend(keys.value("to").and_then(|(target, _)| target.as_str()).map(str::to_owned)),
+            None => broken.push(keys.value("to").and_then(|(target, _)| target.as_str()).unwrap_or_default().to_owned()),
         }
     }
     (rows, broken)
@@ -60,6 +62,9 @@ pub(super) fn blocks(keys: &Keys<'_>, message: Message, tables: &Tables) -> Vec<
 fn block(keys: &Keys<'_>, message: Message, tables: &Tables) -> Option<Block> {
     let name = keys.needed("name", "what people call these rows, for example \"contact\"");
     let record = record(keys, message);
+    if record.is_none() && !keys.has("of") {
+        whose(keys, message);
+    }
     let any_of = keys.texts("if_any_of");
     if any_of.is_none() && !keys.has("if_any_of") {
         keys.problem("`if_any_of` is missing (hint: the fields of which one must have a value)");
@@ -109,7 +114,8 @@ fn source(keys: &Keys<'_>, message: Message, tables: &Tables) -> Option<Source> 
     let setting = chosen(keys, "setting", Setting::from_code, message.settings().iter().map(|setting| setting.code()));
     let given = chosen(keys, "given", Given::from_code, message.given().iter().map(|given| given.code()));
     let joined = keys.has("join").then(|| join(keys, message, tables));
-    let part = part(keys, record(keys, message), message, tables, false);
+    let whose = record(keys, message);
+    let part = part(keys, whose, message, tables, false);
     let bare = |kind: &str| {
         for key in OF_A_SOURCE.into_iter().filter(|key| keys.has(key) && !(kind == "given" && *key == "table")) {
             keys.problem(format_args!("`{key}` says how a source field is read (hint: `{kind}` has none; remove one of them)"));
@@ -149,7 +155,7 @@ fn source(keys: &Keys<'_>, message: Message, tables: &Tables) -> Option<Source> 
 fn join(keys: &Keys<'_>, message: Message, tables: &Tables) -> Option<Source> {
     let outer = record(keys, message);
     let compiled = |keys: Keys<'_>| {
-        let record = if keys.has("of") { record(&keys, message) } else { outer };
+        let record = record(&keys, message).or(outer);
         let part = part(&keys, record, message, tables, true);
         if part.is_none() && !keys.has("from") && !keys.has("first_of") {
             keys.problem("the part has no source (hint: add `from` or `first_of`)");
@@ -167,193 +173,6 @@ fn join(keys: &Keys<'_>, message: Message, tables: &Tables) -> Option<Source> {
     }
     let parts = parts.into_iter().collect::<Option<Vec<_>>>()?;
     Some(Source::Join { parts, separator: separator?.0.to_owned() })
-}
-
-/// One source field and how it is read. All its keys are asked for before anything is given up.
-fn part(keys: &Keys<'_>, record: Option<Record>, message: Message, tables: &Tables, in_join: bool) -> Option<Part> {
-    let from = keys.value("from").and_then(|_| keys.needed("from", "the key as the sender writes it, dots included"));
-    let first_of = keys.texts("first_of");
-    let many = if in_join { Many::One } else { many(keys, message) };
-    let reading = reading(keys);
-    let last_characters = keys.count("last_characters");
-    let lower_case = keys.flag("lower_case");
-    let demand = demand(keys, message, reading);
-    let agreed = agreed(keys, message);
-    let uuid5 = keys.text("uuid5").and_then(|(text, place)| {
-        let namespace = Uuid::try_parse(text).ok();
-        if namespace.is_none() {
-            keys.problem_at(place, "`uuid5` must be a UUID, the namespace that both sides agreed on");
-        }
-        namespace
-    });
-    let lookup = lookup(keys, tables);
-    let required = in_join && keys.flag("required");
-    let shaped = last_characters.is_some() || lower_case || uuid5.is_some() || lookup.is_some();
-    if shaped && matches!(reading, Reading::Date | Reading::DateTime | Reading::Age | Reading::AsIs) {
-        keys.problem(
-            "a date, an age or a value taken as it is cannot be shortened, looked up or made into a UUID (hint: read it as text)",
-        );
-    }
-    if matches!((reading, &many), (Reading::AsIs, Many::AllRows(_) | Many::List(_))) {
-        keys.problem("`read = \"as_is\"` takes a list whole (hint: remove `list` or `of_all_rows`, or read it as text)");
-    }
-    if in_join && reading == Reading::AsIs {
-        keys.problem("a value taken as it is cannot be joined (hint: read it as text)");
-    }
-    if uuid5.is_some() && lookup.is_some() {
-        keys.problem("`uuid5` and `table` exclude each other (hint: keep one)");
-    }
-    let names = match (from, first_of) {
-        (Some((from, _)), None) => vec![from.to_owned()],
-        (None, Some((several, _))) => several.into_iter().map(str::to_owned).collect(),
-        (Some(_), Some(_)) if in_join => {
-            keys.problem("the part has several sources: `from` and `first_of` (hint: keep one)");
-            return None;
-        }
-        (Some(_), Some(_)) | (None, None) => return None,
-    };
-    let Some(record) = record else {
-        keys.problem("this message reads no record (hint: use `given`, `setting` or `constant`)");
-        return None;
-    };
-    Some(Part { record, keys: names, many, reading, last_characters, lower_case, demand, agreed, uuid5, lookup, required })
-}
-
-fn many(keys: &Keys<'_>, message: Message) -> Many {
-    let (all_rows, list) = (keys.flag("of_all_rows"), keys.flag("list"));
-    let separator = if keys.has("join") { None } else { keys.text("separator").map(|(text, _)| text.to_owned()) };
-    if all_rows && !message.reads_intervention() {
-        keys.problem("`of_all_rows` is for what DTP posts about one person (hint: use `list` for a list inside one record)");
-    }
-    match (all_rows, list) {
-        (true, true) => {
-            keys.problem("`of_all_rows` and `list` exclude each other (hint: keep one)");
-            Many::One
-        }
-        (true, false) => Many::AllRows(separator),
-        (false, true) => Many::List(separator),
-        (false, false) => {
-            if separator.is_some() {
-                keys.problem("`separator` needs `join`, `list` or `of_all_rows` (hint: remove it)");
-            }
-            Many::One
-        }
-    }
-}
-
-fn reading(keys: &Keys<'_>) -> Reading {
-    const KNOWN: [&str; 9] = ["text", "text_or_number", "reference", "notes", "html", "date", "date_time", "age", "as_is"];
-    let Some((names, place)) = keys.texts("read") else { return Reading::Text };
-    for name in names.iter().filter(|name| !KNOWN.contains(name)) {
-        keys.problem_at(place, format_args!("unknown rule `read = \"{name}\"` ({})", hint(name, KNOWN)));
-    }
-    match names.as_slice() {
-        ["text"] => Reading::Text,
-        ["text_or_number"] => Reading::TextOrNumber,
-        ["reference"] => Reading::Reference,
-        ["notes"] => Reading::Plain { notes: true, html: false },
-        ["html"] => Reading::Plain { notes: false, html: true },
-        ["notes", "html"] => Reading::Plain { notes: true, html: true },
-        ["date"] => Reading::Date,
-        ["date_time"] => Reading::DateTime,
-        ["age"] => Reading::Age,
-        ["as_is"] => Reading::AsIs,
-        others => {
-            if others.iter().all(|name| KNOWN.contains(name)) {
-                keys.problem_at(place, "these readings do not go together (hint: the only pair is [\"notes\", \"html\"])");
-            }
-            Reading::Text
-        }
-    }
-}
-
-fn demand(keys: &Keys<'_>, message: Message, reading: Reading) -> Option<Demand> {
-    let demands = [
-        (keys.flag("identifier"), Demand::Identifier),
-        (keys.flag("only_uuid"), Demand::OnlyUuid),
-        (keys.flag("not_after_today"), Demand::NotAfterToday),
-    ];
-    let mut demands = demands.into_iter().filter(|(wanted, _)| *wanted).map(|(_, demand)| demand);
-    let (first, second) = (demands.next(), demands.next());
-    if second.is_some() {
-        keys.problem(
-            "`identifier`, `only_uuid` and `not_after_today` exclude each other (hint: `only_uuid` is an identifier too)",
-        );
-    }
-    let is_date = matches!(reading, Reading::Date | Reading::DateTime);
-    match first {
-        Some(Demand::NotAfterToday) if !is_date || !message.reads_intervention() => {
-            keys.problem("`not_after_today` is for dates that DTP posts (hint: add `read = \"date\"`)");
-        }
-        Some(Demand::Identifier | Demand::OnlyUuid) if is_date || matches!(reading, Reading::Age | Reading::AsIs) => {
-            keys.problem("an identifier is text (hint: remove `read`)");
-        }
-        Some(Demand::NotAfterToday | Demand::Identifier | Demand::OnlyUuid) | None => {}
-    }
-    if reading == Reading::Age && !message.reads_intervention() {
-        keys.problem("`read = \"age\"` is for what DTP posts (hint: in other messages the day is not known)");
-    }
-    first
-}
-
-fn agreed(keys: &Keys<'_>, message: Message) -> bool {
-    let Some((list, place)) = keys.text("agreed") else { return false };
-    if list != SERVICE_TYPES {
-        keys.problem_at(place, format_args!("unknown list `{list}` (hint: allowed is `{SERVICE_TYPES}`)"));
-    } else if !message.reads_intervention() {
-        keys.problem_at(
-            place,
-            "`agreed` is for what DTP posts (hint: what may leave Primero is decided by the configuration alone)",
-        );
-    }
-    true
-}
-
-fn lookup(keys: &Keys<'_>, tables: &Tables) -> Option<Lookup> {
-    let table = keys.text("table");
-    let unlisted = unlisted(keys);
-    let Some((name, place)) = table else {
-        if keys.has("unlisted") {
-            keys.problem("`unlisted` needs a `table` (hint: add one, or remove it)");
-        }
-        return None;
-    };
-    if unlisted.is_none() && !keys.has("unlisted") {
-        keys.problem_at(
-            place,
-            "the table has no rule for values that it does not list \
-             (hint: add `unlisted = \"refuse\"`, \"as_is\", \"leave_out\" or { default = \"…\" })",
-        );
-    }
-    let Some(table) = tables.get(name) else {
-        let hint = hint(name, tables.keys().map(String::as_str));
-        keys.problem_at(place, format_args!("unknown table `{name}` ({hint})"));
-        return None;
-    };
-    Some(Lookup { table: table.clone()?, unlisted: unlisted? })
-}
-
-fn unlisted(keys: &Keys<'_>) -> Option<Unlisted> {
-    const KNOWN: [&str; 3] = ["refuse", "as_is", "leave_out"];
-    let (value, place) = keys.value("unlisted")?;
-    match value {
-        DeValue::Table(_) => {
-            let inner = keys.table("unlisted")?;
-            let default = inner.needed("default", "what is written for every other value");
-            inner.finish();
-            Some(Unlisted::Default(default?.0.to_owned()))
-        }
-        other => match other.as_str() {
-            Some("refuse") => Some(Unlisted::Refuse),
-            Some("as_is") => Some(Unlisted::AsIs),
-            Some("leave_out") => Some(Unlisted::LeaveOut),
-            given => {
-                let hint = hint(given.unwrap_or_default(), KNOWN);
-                keys.problem_at(place, format_args!("unknown rule for unlisted values ({hint}; or {{ default = \"…\" }})"));
-                None
-            }
-        },
-    }
 }
 
 fn missing(keys: &Keys<'_>, source: Option<&Source>) -> Missing {
@@ -390,9 +209,20 @@ fn write(keys: &Keys<'_>, message: Message) -> Write {
     chosen(keys, "write", Write::from_code, allowed.iter().map(|write| write.code())).unwrap_or(allowed[0])
 }
 
+/// Whose field it is. Where a message reads one record alone, nobody needs to say so.
 fn record(keys: &Keys<'_>, message: Message) -> Option<Record> {
     let known = message.records();
-    chosen(keys, "of", Record::from_code, known.iter().map(|record| record.code())).or(known.first().copied())
+    let only = if let [only] = known { Some(*only) } else { None };
+    chosen(keys, "of", Record::from_code, known.iter().map(|record| record.code())).or(only)
+}
+
+fn whose(keys: &Keys<'_>, message: Message) {
+    let known = message.records().iter().map(|record| format!("`of = \"{record}\"`")).collect::<Vec<_>>();
+    if known.is_empty() {
+        keys.problem("this message reads no record (hint: use `given`, `setting` or `constant`)");
+    } else {
+        keys.problem(format_args!("it is not said whose field is read (hint: add {})", known.join(" or ")));
+    }
 }
 
 /// A value out of a closed list.

@@ -235,14 +235,17 @@ impl<'a> Sources<'a> {
         if is_missing(value) {
             return Ok(Found::Nothing);
         }
+        // Free text may lose what nobody can see; an identifier or a code is what it is, or nothing.
+        let exact = part.demand.is_some() || part.lookup.is_some() || part.uuid5.is_some();
+        let cleaned = |text: &'a String| if exact { Cow::Borrowed(text.as_str()) } else { clean(text) };
         let text = match (part.reading, value) {
             (Reading::AsIs, value) => return Ok(Found::Value(value.clone())),
-            (Reading::Text | Reading::TextOrNumber, Value::String(text)) => clean(text),
+            (Reading::Text | Reading::TextOrNumber, Value::String(text)) => cleaned(text),
             // A code may come as a number; only its digits are a code.
             (Reading::Text, Value::Number(number)) if part.lookup.is_some() && !number.is_f64() => Cow::Owned(number.to_string()),
             (Reading::TextOrNumber, Value::Number(number)) => Cow::Owned(number.to_string()),
             (Reading::Reference, Value::Object(reference)) => match reference.get("Name") {
-                Some(Value::String(name)) => clean(name),
+                Some(Value::String(name)) => cleaned(name),
                 None | Some(Value::Null) => return Ok(Found::Nothing),
                 Some(Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
                     return Err(Reason::InvalidValues);

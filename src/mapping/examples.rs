@@ -51,52 +51,83 @@ struct Expected {
     examples: Map<String, Value>,
 }
 
-/// Runs `examples/*.in.json` of a mapping directory against `examples/*.out.json`; how many were run, or everything that differs.
-pub fn run(mapping: &Mapping, directory: &Path) -> Result<usize, Vec<String>> {
-    let directory = directory.join("examples");
-    let entries = fs::read_dir(&directory).into_iter().flatten().flatten();
-    let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
-    names.sort_unstable();
-    let mut failures = Vec::new();
-    let mut count = 0;
-    for name in names.iter().filter_map(|name| name.strip_suffix(".in.json")) {
-        match run_file(mapping, &directory, name, &mut failures) {
-            Ok(ran) => count += ran,
-            Err(problem) => failures.push(format!("{}: {problem}", directory.join(name).display())),
-        }
-    }
-    for name in names.iter().filter_map(|name| name.strip_suffix(".out.json")) {
-        if !names.contains(&format!("{name}.in.json")) {
-            failures.push(format!("{}.out.json: there is no {name}.in.json", directory.join(name).display()));
-        }
-    }
-    if count == 0 && failures.is_empty() {
-        failures
-            .push(format!("{}: there are no examples (hint: a mapping without examples cannot be checked)", directory.display()));
-    }
-    if failures.is_empty() { Ok(count) } else { Err(failures) }
+/// One example, written out.
+struct Example {
+    /// The file and the example's name.
+    name: String,
+    kind: Kind,
+    with: Value,
+    given: Value,
+    expected: Value,
 }
 
-fn run_file(mapping: &Mapping, directory: &Path, name: &str, failures: &mut Vec<String>) -> Result<usize, String> {
-    let file: File = read(&directory.join(format!("{name}.in.json")))?;
+/// The examples of a mapping directory.
+pub struct Examples(Vec<Example>);
+
+/// Runs the examples of a mapping directory; how many were run, or everything that differs.
+pub fn run(mapping: &Mapping, directory: &Path) -> Result<usize, Vec<String>> {
+    Examples::read(directory)?.run(mapping)
+}
+
+impl Examples {
+    /// Reads `examples/*.in.json` with `examples/*.out.json`, or says everything that is wrong with them.
+    pub fn read(directory: &Path) -> Result<Self, Vec<String>> {
+        let directory = directory.join("examples");
+        let entries = fs::read_dir(&directory).into_iter().flatten().flatten();
+        let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        names.sort_unstable();
+        let mut problems = Vec::new();
+        let mut examples = Vec::new();
+        for name in names.iter().filter_map(|name| name.strip_suffix(".in.json")) {
+            if let Err(problem) = read_file(&directory, name, &mut examples, &mut problems) {
+                problems.push(problem);
+            }
+        }
+        for name in names.iter().filter_map(|name| name.strip_suffix(".out.json")) {
+            if !names.contains(&format!("{name}.in.json")) {
+                problems.push(format!("{}.out.json: there is no {name}.in.json", directory.join(name).display()));
+            }
+        }
+        if examples.is_empty() && problems.is_empty() {
+            problems.push(format!("{}: no examples (hint: without them the mapping cannot be checked)", directory.display()));
+        }
+        if problems.is_empty() { Ok(Self(examples)) } else { Err(problems) }
+    }
+
+    /// Compares whole documents; how many were run, or everything that differs.
+    pub fn run(&self, mapping: &Mapping) -> Result<usize, Vec<String>> {
+        let failures: Vec<String> = self.failures(mapping).collect();
+        if failures.is_empty() { Ok(self.0.len()) } else { Err(failures) }
+    }
+
+    /// What differs, example by example.
+    pub fn failures(&self, mapping: &Mapping) -> impl Iterator<Item = String> {
+        self.0.iter().filter_map(|example| {
+            let differences = match made(mapping, example) {
+                Ok(made) => differences(&example.expected, &made),
+                Err(problem) => vec![problem],
+            };
+            (!differences.is_empty()).then(|| format!("{}: {}", example.name, differences.join("; ")))
+        })
+    }
+}
+
+fn read_file(directory: &Path, name: &str, examples: &mut Vec<Example>, problems: &mut Vec<String>) -> Result<(), String> {
+    let path = directory.join(format!("{name}.in.json"));
+    let file: File = read(&path)?;
     let expected: Expected = read(&directory.join(format!("{name}.out.json")))?;
     let allowed = || Kind::ALL.iter().map(|kind| kind.code()).collect::<Vec<_>>().join(", ");
-    let kind = Kind::from_code(&file.kind).ok_or_else(|| format!("unknown `kind` (hint: allowed are {})", allowed()))?;
-    let all: BTreeSet<&String> = file.examples.keys().chain(expected.examples.keys()).collect();
-    for example in all {
-        let differences = match (written_out(&file.examples, example), written_out(&expected.examples, example)) {
-            (Ok(given), Ok(expected)) => match made(mapping, kind, &file.with, given) {
-                Ok(made) => differences(&expected, &made),
-                Err(problem) => vec![problem],
-            },
-            (Err(problem), _) => vec![format!("in: {problem}")],
-            (_, Err(problem)) => vec![format!("out: {problem}")],
-        };
-        if !differences.is_empty() {
-            failures.push(format!("{name}: example \"{example}\": {}", differences.join("; ")));
+    let kind = Kind::from_code(&file.kind)
+        .ok_or_else(|| format!("{}: unknown `kind` (hint: allowed are {})", path.display(), allowed()))?;
+    for example in file.examples.keys().chain(expected.examples.keys()).collect::<BTreeSet<_>>() {
+        let name = format!("{name}: example \"{example}\"");
+        match (written_out(&file.examples, example), written_out(&expected.examples, example)) {
+            (Ok(given), Ok(expected)) => examples.push(Example { name, kind, with: file.with.clone(), given, expected }),
+            (Err(problem), _) => problems.push(format!("{name}: in: {problem}")),
+            (_, Err(problem)) => problems.push(format!("{name}: out: {problem}")),
         }
     }
-    Ok(file.examples.len())
+    Ok(())
 }
 
 fn read<T: DeserializeOwned>(path: &Path) -> Result<T, String> {
@@ -119,7 +150,7 @@ fn written_out(examples: &Map<String, Value>, name: &str) -> Result<Value, Strin
         without: Vec<String>,
     }
     let like: Like = match like {
-        Value::String(_) => given(example.clone())?,
+        Value::String(_) => given(example)?,
         _ => return Err("`like` must name another example".to_owned()),
     };
     if examples.get(&like.like).is_none_or(|other| other.get("like").is_some()) {
@@ -156,15 +187,16 @@ fn slot<'a>(value: &'a mut Value, pointer: &str) -> Result<&'a mut Value, String
     Ok(slot)
 }
 
-fn given<T: DeserializeOwned>(value: Value) -> Result<T, String> {
-    serde_json::from_value(value).map_err(|_| "the example is not as its kind expects".to_owned())
+fn given<T: DeserializeOwned>(value: &Value) -> Result<T, String> {
+    T::deserialize(value).map_err(|_| "the example is not as its kind expects".to_owned())
 }
 
 /// What the mapping makes of an example.
-fn made(mapping: &Mapping, kind: Kind, with: &Value, example: Value) -> Result<Value, String> {
+fn made(mapping: &Mapping, example: &Example) -> Result<Value, String> {
+    let (with, kind, example) = (&example.with, example.kind, &example.given);
     match kind {
-        Kind::Intervention => intervention(mapping, given(with.clone())?, given(example)?),
-        Kind::Referral => referral(mapping, &given(with.clone())?, given(example)?),
+        Kind::Intervention => intervention(mapping, &given(with)?, given(example)?),
+        Kind::Referral => referral(mapping, &given(with)?, given(example)?),
         Kind::DecisionReport => decision_report(mapping, given(example)?),
         Kind::ReferralDecision => Ok(mapping.referral_decision(&given(example)?).map_or(Value::Null, |decision| {
             let reason = decision.rejected_reason.map(Personal::into_revealed);
@@ -176,10 +208,10 @@ fn made(mapping: &Mapping, kind: Kind, with: &Value, example: Value) -> Result<V
         }
         Kind::Failed => {
             let Failed { number, case_id, gaps } = given(example)?;
-            let gaps = gaps
-                .into_iter()
-                .map(|(reason, field)| Ok(Gap { reason: Reason::from_code(&reason).ok_or("unknown reason")?, field }));
-            let gaps = gaps.collect::<Result<Vec<_>, String>>()?;
+            let gap = |(reason, field): (String, String)| {
+                Ok(Gap { reason: Reason::from_code(&reason).ok_or("unknown reason")?, field })
+            };
+            let gaps = gaps.into_iter().map(gap).collect::<Result<Vec<_>, String>>()?;
             Ok(Value::Object(mapping.failed_feedback(&self::number(&number)?, case_id.as_deref(), &gaps)))
         }
     }
@@ -199,7 +231,7 @@ struct Rows {
     rows: Vec<Document>,
 }
 
-fn intervention(mapping: &Mapping, with: WithIntervention, example: Rows) -> Result<Value, String> {
+fn intervention(mapping: &Mapping, with: &WithIntervention, example: Rows) -> Result<Value, String> {
     let number = match example.rows.first().and_then(|row| row.get(INTERVENTION_NUMBER)) {
         Some(Value::Number(number)) => number.to_string(),
         Some(Value::String(number)) => number.clone(),

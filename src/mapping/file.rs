@@ -63,6 +63,8 @@ impl Findings {
 pub(super) struct TextFile {
     place: Place,
     text: String,
+    /// Where each line break stands in [`Self::text`].
+    breaks: Vec<usize>,
 }
 
 impl TextFile {
@@ -80,7 +82,9 @@ impl TextFile {
             findings.add(place, "is not UTF-8 (hint: save it as \"UTF-8\" or \"CSV UTF-8\")");
             return None;
         };
-        Some(Self { place, text })
+        let mut file = Self { place, text, breaks: Vec::new() };
+        file.breaks = file.text().match_indices('\n').map(|(at, _)| at).collect();
+        Some(file)
     }
 
     /// The text as it stands in the file, for the digest.
@@ -105,8 +109,7 @@ impl TextFile {
 
     /// The line of a byte of [`Self::text`].
     fn at(&self, offset: usize) -> Place {
-        let before = &self.text().as_bytes()[..offset.min(self.text().len())];
-        self.line(1 + before.iter().filter(|byte| **byte == b'\n').count())
+        self.line(1 + self.breaks.partition_point(|at| *at < offset))
     }
 
     /// The keys at the top of a TOML file. What is not TOML is noted; the rest is read all the same.

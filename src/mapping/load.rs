@@ -2,7 +2,7 @@
 //!
 //! It reads files once, at start; nothing here knows a record.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path, sync::Arc};
 
 use sha2::{Digest, Sha256};
 
@@ -10,9 +10,10 @@ use super::{
     IdentityFields, Mapping, Problems, ServiceFields, check,
     compile::{self, Tables},
     file::{Findings, Keys, Place, TextFile, hint},
+    known::Known,
     reasons::ReasonTexts,
     rules::{Message, Rules},
-    table,
+    table::{self, Table},
 };
 
 const RULE_FILES: [&str; 6] =
@@ -23,6 +24,7 @@ pub(super) struct Loaded {
     pub(super) rules: [Rules; Message::ALL.len()],
     pub(super) head: Head,
     pub(super) texts: ReasonTexts,
+    pub(super) tables: Vec<Arc<Table>>,
 }
 
 /// What `mapping.toml` says besides tables.
@@ -83,14 +85,17 @@ pub(super) fn load(directory: &Path) -> Result<Mapping, Problems> {
         ReasonTexts::read(&Keys::of_file(file, top.get_ref(), &findings))
     });
     stray_files(directory, &table_files, &findings);
-    let loaded = Loaded { rules, head, texts: texts.unwrap_or_default() };
+    let tables = tables.into_values().flatten().collect();
+    let loaded = Loaded { rules, head, texts: texts.unwrap_or_default(), tables };
     check::check(&loaded, &findings);
     if !findings.is_empty() {
         return Err(Problems(findings.into_texts()));
     }
     let digest = hex::encode(&digest.finalize()[..6]);
     let version = format!("{}+{digest}", loaded.head.version);
-    Ok(Mapping::of(loaded, version))
+    let Loaded { rules, head: Head { identity, service: service_fields, given_case_id, .. }, texts, tables } = loaded;
+    let known = Known::of(&rules, &given_case_id);
+    Ok(Mapping { version, rules, identity, service_fields, given_case_id, texts, tables, known })
 }
 
 /// Which sections stand in which file, in the order of [`RULE_FILES`] from the second on.

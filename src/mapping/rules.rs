@@ -87,7 +87,7 @@ codes! {
 }
 
 impl Message {
-    /// The records that its rows may read; the first is meant where a row does not say.
+    /// The records that its rows may read; where there are several, a row says which.
     #[must_use]
     pub const fn records(self) -> &'static [Record] {
         match self {
@@ -326,7 +326,7 @@ pub struct Rules {
     pub rows: Vec<Row>,
     /// The blocks.
     pub blocks: Vec<Block>,
-    /// Targets of rows that could not be compiled; only while loading.
+    /// Targets of rows that could not be compiled, empty where even that could not be read; only while loading.
     pub(super) broken: Vec<String>,
 }
 
@@ -336,9 +336,9 @@ impl Rules {
         self.rows.iter().chain(self.blocks.iter().flat_map(|block| block.then.iter().chain(&block.otherwise)))
     }
 
-    /// Whether a row writes this target, or tries to.
+    /// Whether a row writes this target, or may have been meant to.
     pub(super) fn mentions(&self, target: &str) -> bool {
-        self.all_rows().any(|row| row.target == target) || self.broken.iter().any(|broken| broken == target)
+        self.all_rows().any(|row| row.target == target) || self.broken.iter().any(|broken| broken == target || broken.is_empty())
     }
 
     /// Every field that is read.

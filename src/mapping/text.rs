@@ -74,6 +74,7 @@ fn without_html(text: &str) -> Option<Cow<'_, str>> {
     // Without a tag, line breaks are meant as they stand.
     let marked_up = if tags == 0 { Cow::Owned(format!("<pre>{text}</pre>")) } else { Cow::Borrowed(text) };
     let resolved = config::with_decorator(TrivialDecorator::new())
+        .raw_mode(true)
         .no_table_borders()
         .no_link_wrapping()
         .unicode_strikeout(false)
@@ -87,7 +88,8 @@ fn without_html(text: &str) -> Option<Cow<'_, str>> {
 fn tidy(text: &str) -> String {
     let mut tidy = String::with_capacity(text.len());
     for line in text.trim().lines().map(str::trim_end) {
-        if !tidy.is_empty() && !(line.is_empty() && tidy.ends_with("\n\n")) {
+        let is_second_empty_line = line.is_empty() && tidy.ends_with('\n');
+        if !tidy.is_empty() && !is_second_empty_line {
             tidy.push('\n');
         }
         tidy.push_str(line);
@@ -103,6 +105,8 @@ mod tests {
     fn html_gives_its_text_and_nothing_else() {
         for (html, text) in [
             ("<p>One</p><p>Two &amp; three &eacute;</p>", "One\n\nTwo & three é"),
+            (" <p>One  paragraph\n without\tanything </p> ", "One paragraph without anything"),
+            ("<p>One  paragraph\n with <b>bold</b>\twords</p>", "One paragraph with bold words"),
             ("a<br>b<br/>c", "a\nb\nc"),
             ("<ul><li>x</li><li>y</li></ul>", "x\ny"),
             ("see <a href=\"https://invalid.example\">the link</a> and <b>bold</b> <s>old</s>", "see the link and bold old"),

@@ -68,18 +68,19 @@ impl Tx<'_> {
         let newest = self.newest(number, None)?;
         match self.ruling(number, content, person, newest.as_ref(), None)? {
             Ruling::New => {
-                self.admit(about, None, arrived.parcel.reveal())?;
+                let may_stand = newest.as_ref().is_some_and(|old| old.may_have_acted || old.written);
+                self.admit(about, None, may_stand, arrived.parcel.reveal())?;
             }
             Ruling::Behind => {
                 let old = newest.as_ref().map(|old| old.behind.unwrap_or(old.id));
-                self.admit(about, old, arrived.parcel.reveal())?;
+                self.admit(about, old, false, arrived.parcel.reveal())?;
             }
             Ruling::Replace => {
                 let behind = newest.as_ref().and_then(|old| old.behind);
                 if let Some(old) = newest {
                     self.supersede(old, Reason::Replaced)?;
                 }
-                self.admit(about, behind, arrived.parcel.reveal())?;
+                self.admit(about, behind, false, arrived.parcel.reveal())?;
             }
             Ruling::Unchanged => {
                 let delivery = newest.as_ref().map(|old| old.id);
@@ -132,10 +133,15 @@ impl Tx<'_> {
         let newest = self.newest(&number, Some(new.id))?;
         match self.ruling(&number, content, new.about.person, newest.as_ref(), Some(old.id))? {
             Ruling::New => {
+                // What was given up may have left something in Primero.
+                new.may_have_acted |= newest.as_ref().is_some_and(|old| old.may_have_acted || old.written);
                 new.behind = None;
                 self.put(&new)
             }
-            Ruling::Behind => Ok(()),
+            Ruling::Behind => {
+                new.behind = newest.as_ref().map(|newest| newest.id);
+                self.put(&new)
+            }
             Ruling::Replace => {
                 // The attempt that has just ended left nothing in Primero, so the old one gives way.
                 if let Some(stored) = self.delivery(old.id)?.filter(|stored| stored.settled.is_none()) {
@@ -186,9 +192,11 @@ impl Tx<'_> {
         Ok(statement.query_row((number.as_str(), except.map(|id| id.0)), Delivery::from_row).optional()?)
     }
 
-    fn admit(&mut self, about: About, behind: Option<DeliveryId>, parcel: &[u8]) -> Result<(), Error> {
+    /// `may_stand`: something of an earlier delivery of this number, which was given up, may stand in Primero.
+    fn admit(&mut self, about: About, behind: Option<DeliveryId>, may_stand: bool, parcel: &[u8]) -> Result<(), Error> {
         let mut delivery = self.new_delivery(Errand::OpenIntervention, about)?;
         delivery.behind = behind;
+        delivery.may_have_acted = may_stand;
         self.store_parcel(delivery.id, ParcelKind::Intervention, parcel)?;
         self.put(&delivery)?;
         let line = self.about(Event::Received, &delivery);

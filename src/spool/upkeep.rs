@@ -38,7 +38,9 @@ pub struct StoredBlock {
 /// Nobody attempts anything after a start; a write of the last run may have happened.
 pub(super) fn void_leases(connection: &Connection, shared: &Shared) -> Result<(), Error> {
     connection.execute(
-        "UPDATE deliveries SET may_have_acted = 1 WHERE errand = 'open_intervention' AND settled IS NULL AND may_have_acted = 0",
+        // What waits behind another was never attempted.
+        "UPDATE deliveries SET may_have_acted = 1
+         WHERE errand = 'open_intervention' AND settled IS NULL AND may_have_acted = 0 AND behind IS NULL",
         [],
     )?;
     let (now, monotonic) = (shared.clock.now(), shared.clock.monotonic());
@@ -67,7 +69,8 @@ impl Reading<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Unsettled deliveries of an errand made, or first held, before these times.
+    /// Unsettled deliveries of an errand made, or first held, before these times; not what waits behind another, because of that
+    /// one something may stand.
     pub fn overdue(
         &self,
         errand: Errand,
@@ -76,7 +79,7 @@ impl Reading<'_> {
     ) -> Result<Vec<Delivery>, Error> {
         select(
             self.connection,
-            "errand = ?1 AND settled IS NULL AND (made <= ?2 OR held_since <= ?3) ORDER BY id",
+            "errand = ?1 AND settled IS NULL AND behind IS NULL AND (made <= ?2 OR held_since <= ?3) ORDER BY id",
             &[&errand.code(), &made_before.timestamp_millis(), &held_before.map(|time| time.timestamp_millis())],
         )
     }
@@ -119,7 +122,7 @@ impl Reading<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Whether content was erased that a checkpoint has not yet overwritten.
+    /// Whether content was erased that a checkpoint has not yet overwritten, or the file has not yet shrunk back.
     #[must_use]
     pub fn erasure_pending(&self) -> bool {
         self.shared.erased.load(Ordering::Relaxed)
@@ -221,8 +224,13 @@ impl Tx<'_> {
 
 /// Overwrites the write-ahead log. A reader in the way leaves the wish standing for the next turn.
 pub(super) fn checkpoint(connection: &Connection, shared: &Shared) -> Result<(), Error> {
-    connection.execute_batch("PRAGMA incremental_vacuum(2000)")?;
+    // This pragma gives a row for each page that it frees, and stops where its reader does.
+    let mut vacuum = connection.prepare_cached("PRAGMA incremental_vacuum(2000)")?;
+    let mut freed = vacuum.query([])?;
+    while freed.next()?.is_some() {}
+    drop(freed);
     let busy: bool = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
-    shared.erased.store(busy, Ordering::Relaxed);
+    let left: u64 = connection.query_row("PRAGMA freelist_count", [], |row| row.get(0))?;
+    shared.erased.store(busy || left > 0, Ordering::Relaxed);
     Ok(())
 }

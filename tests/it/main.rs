@@ -1,8 +1,15 @@
 //! The story from outside: a real daemon on free ports, a real SQLite in a temporary folder, faithful simulators, a clock in our hand.
 
+mod crash;
 mod decisions_to_dtp;
 mod decisions_to_primero;
+mod dtp_door;
 mod flow1;
 mod flow2;
+mod health;
+mod house;
+mod privacy;
+mod shutdown;
+mod state;
 mod walks;
 mod world;

@@ -14,7 +14,7 @@ use referrald::{
     referral::{DeliveryId, Walk},
     sandbox::{
         Endpoint,
-        primero::CASE_WORKER,
+        primero::{CASE_WORKER, NewReferral, UNHCR},
         stage::{INBOX_KEY, Stage},
     },
     spool::{delivery::Delivery, list::Entry},
@@ -272,6 +272,60 @@ impl World {
         self.unsettled_is_told = true;
         assert_ne!(self.unsettled().len(), 0, "something is said to be left unsettled");
         self.end().await;
+    }
+
+    /// A child with consent whom a case worker referred to UNHCR: the case, the referral, and the id under which DTP knows it.
+    pub fn child_referred(&self, change: Value) -> (Uuid, Uuid, String) {
+        let case = self.register(change);
+        let staff = self.stage.primero.staff(CASE_WORKER);
+        let service = staff.add_service(
+            case,
+            json!({
+                "service_type": "alternative_care", "service_implementing_agency": "UNHCR",
+                "service_referral_notes": "An invented note.", "service_response_day_time": "2026-03-01T09:00:00.000Z",
+            }),
+        );
+        let service = service.to_string();
+        let referral = NewReferral::to(UNHCR).for_service("alternative_care", &service);
+        let referral = staff.refer(case, referral).expect("it may be referred");
+        let document = self.stage.primero.case(case).expect("there is a case");
+        let case_id = document["case_id"].as_str().expect("a case has an id").to_owned();
+        (case, referral, format!("{case_id}#{}", &service[service.len() - 12..]))
+    }
+
+    /// Breaks the daemon off where it stands, as a crash does.
+    pub async fn abandon(&mut self) {
+        self.ticks = None;
+        if let Some(daemon) = self.daemon.take() {
+            daemon.abandon().await;
+        }
+    }
+
+    /// Stops and starts it again, with the same settings.
+    pub async fn restart(&mut self) {
+        self.stop().await;
+        self.start().await;
+    }
+
+    /// From the next start on, other settings hold.
+    pub fn change_settings(&mut self, changed: &[(&str, &str)]) {
+        self.settings = self.stage.settings(changed).unwrap_or_else(|problems| panic!("the settings are wrong:\n{problems}"));
+    }
+
+    /// Reads an admin page.
+    pub async fn page(&self, path: &str) -> (StatusCode, String) {
+        let response = self.http.get(format!("http://{}{path}", self.daemon().admin)).send().await.expect("the page answers");
+        (response.status(), response.text().await.expect("the page is text"))
+    }
+
+    /// Opens the state beside the daemon, to look into it or to damage it.
+    pub fn database(&self) -> rusqlite::Connection {
+        rusqlite::Connection::open(self.state_directory().join("state.sqlite")).expect("the state opens")
+    }
+
+    /// Where the state lies.
+    pub fn state_directory(&self) -> std::path::PathBuf {
+        self.stage.directory().join("state")
     }
 }
 

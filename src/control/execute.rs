@@ -1,0 +1,204 @@
+//! Executes a request on an office. It neither knows nor asks whether a daemon runs.
+
+use std::time::Duration;
+
+use super::{
+    Answer, Answers, Failure, Office, Request, Row, coded, ground, notice, poll,
+    rows::{DeliveryRow, EntryRow},
+    stopping,
+};
+use crate::{
+    activity,
+    referral::{DeliveryId, System, Walk},
+    spool::{
+        Error,
+        list::Entry,
+        operator::{Filter, Stopped, Stopping},
+        story::Wanted,
+    },
+};
+
+/// How many lines are read at a time.
+const LINES: u32 = 500;
+/// How often is looked for new lines.
+const FOLLOW: Duration = Duration::from_millis(500);
+
+/// Executes a request for an account of this machine; returns what there is to say at the end.
+pub async fn execute(office: &Office, request: Request, account: &str, out: &Answers) -> Result<Option<String>, Failure> {
+    let command = request.command();
+    match request {
+        Request::List { all, only } => list(office, all, &only.filter()?, out).await.map(|()| None),
+        Request::Show { id } => show(office, DeliveryId(id), out).await.map(|()| None),
+        Request::Retry { id } => {
+            let who = signature(account, None, command);
+            let due = office.spool.operate(move |tx| tx.retry(DeliveryId(id), &who)).await?;
+            let new = if due.0 == id { String::new() } else { format!(" in place of {id}") };
+            Ok(Some(format!("delivery {due} is due now{new}{}", if_blocked(office, due)?)))
+        }
+        Request::Release { id, ground: on, decided_by } => {
+            let ground = ground(&on)?;
+            let who = signature(account, Some(decided_by.as_str()), command);
+            let due = office.spool.operate(move |tx| tx.release(DeliveryId(id), ground, decided_by.as_str(), &who)).await?;
+            Ok(Some(format!("delivery {due} is released: it is read again and sent now{}", if_blocked(office, due)?)))
+        }
+        Request::Stop { id, reason } => stop(office, DeliveryId(id), stopping(&reason)?, account, command).await.map(Some),
+        Request::Resolve { id, by, informed_on } => {
+            let who = signature(account, Some(by.as_str()), command);
+            let resolve = move |tx: &mut crate::spool::Tx<'_>| tx.resolve_by_hand(DeliveryId(id), by.as_str(), informed_on, &who);
+            let resolved = office.spool.operate(resolve).await?;
+            Ok(Some(if resolved == 1 {
+                "1 entry is off the list".to_owned()
+            } else {
+                format!("{resolved} entries are off the list")
+            }))
+        }
+        Request::Activity { follow, intervention, case, since } => {
+            let wanted = Wanted {
+                intervention: intervention.map(|text| text.parse()).transpose().map_err(Failure::usage)?,
+                case: case.map(|text| text.parse()).transpose().map_err(Failure::usage)?,
+                since,
+                ..Wanted::default()
+            };
+            tell(office, wanted, follow, out).await.map(|()| None)
+        }
+        Request::Poll { walk, baseline } => {
+            let walk = coded("walk", Some(&walk), Walk::from_code)?.unwrap_or(Walk::Referrals);
+            poll::poll(office, walk, baseline, &signature(account, None, command), out).await.map(Some)
+        }
+        Request::Notice { id } => {
+            notice::notice(office, DeliveryId(id), &signature(account, None, command), out).await.map(|()| None)
+        }
+    }
+}
+
+/// Who ran what, as it stands in the log: the account of this machine, the role given, the command.
+fn signature(account: &str, role: Option<&str>, command: &str) -> String {
+    role.map_or_else(|| format!("{account}: {command}"), |role| format!("{account} ({role}): {command}"))
+}
+
+async fn list(office: &Office, all: bool, filter: &Filter, out: &Answers) -> Result<(), Failure> {
+    let rows = office.spool.read(|reading| {
+        let mut rows = Vec::new();
+        for entry in reading.open_entries()? {
+            let delivery = match entry.delivery {
+                Some(id) => reading.delivery(id)?,
+                None => None,
+            };
+            let flow = delivery.as_ref().map(|delivery| delivery.flow());
+            let state = delivery.as_ref().map(|delivery| delivery.state);
+            if wanted(&entry, filter)
+                && filter.flow.is_none_or(|wanted| flow == Some(wanted))
+                && filter.state.is_none_or(|wanted| state == Some(wanted))
+            {
+                rows.push(Row::Entry(Box::new(EntryRow::new(&entry, delivery.as_ref()))));
+            }
+        }
+        if all {
+            for delivery in reading.deliveries(filter)? {
+                let attempted = reading.is_attempted(delivery.id);
+                rows.push(Row::Delivery(Box::new(DeliveryRow::new(&delivery, attempted))));
+            }
+        }
+        Ok(rows)
+    })?;
+    send(rows, out).await;
+    Ok(())
+}
+
+fn wanted(entry: &Entry, filter: &Filter) -> bool {
+    filter.errand.is_none_or(|errand| entry.errand == Some(errand))
+        && filter.intervention.as_ref().is_none_or(|number| entry.intervention.as_ref() == Some(number))
+        && filter.case.as_ref().is_none_or(|case| entry.case.as_ref() == Some(case))
+}
+
+async fn show(office: &Office, id: DeliveryId, out: &Answers) -> Result<(), Failure> {
+    let found = office.spool.read(|reading| {
+        let entries = reading.entries_of(id)?;
+        let about = entries.iter().find(|entry| entry.id == id).map_or(Some(id), |entry| entry.delivery);
+        let delivery = match about {
+            Some(id) => reading.delivery(id)?,
+            None => None,
+        };
+        if entries.is_empty() && delivery.is_none() {
+            return Ok(None);
+        }
+        let mut rows = Vec::new();
+        if let Some(delivery) = &delivery {
+            rows.push(Row::Delivery(Box::new(DeliveryRow::new(delivery, reading.is_attempted(delivery.id)))));
+        }
+        rows.extend(entries.iter().map(|entry| Row::Entry(Box::new(EntryRow::new(entry, delivery.as_ref())))));
+        let mut wanted = Wanted { delivery: Some(about.unwrap_or(id)), ..Wanted::default() };
+        loop {
+            let lines = reading.story(&wanted, LINES)?;
+            let Some(last) = lines.last() else { break };
+            wanted.after = last.place;
+            rows.extend(lines.into_iter().map(|line| told(office, line)));
+        }
+        Ok(Some(rows))
+    })?;
+    let rows = found.ok_or_else(|| Failure::from(crate::spool::operator::Unable::Unknown(id)))?;
+    send(rows, out).await;
+    Ok(())
+}
+
+async fn stop(office: &Office, id: DeliveryId, why: Stopping, account: &str, command: &str) -> Result<String, Failure> {
+    let who = signature(account, None, command);
+    let stopped = office.spool.operate(move |tx| tx.stop(id, why, &who)).await?;
+    Ok(match stopped {
+        Stopped::Told(id) => {
+            format!("delivery {id} is stopped and its content erased; UNHCR is told that the CPIMS+ focal point stopped it")
+        }
+        Stopped::Quietly(id) => format!("delivery {id} is stopped; nobody is told by this system"),
+        Stopped::MayStand(id) => format!(
+            "delivery {id} is stopped and its content erased, but something of it may have reached the other side; nobody is told \
+             by this system (hint: a new entry on the operator's list says what to look at)"
+        ),
+    })
+}
+
+/// Tells the stories line by line; with `follow` until whoever asked goes away.
+async fn tell(office: &Office, mut wanted: Wanted, follow: bool, out: &Answers) -> Result<(), Failure> {
+    if follow && !office.running.as_ref().is_some_and(|running| running.is_daemon) {
+        return Err(Failure::failed("no daemon runs, so there is nothing to follow (hint: leave out `--follow`)"));
+    }
+    loop {
+        let lines = office.spool.read(|reading| reading.story(&wanted, LINES))?;
+        let more = lines.len() == LINES as usize;
+        wanted.after = lines.last().map_or(wanted.after, |line| line.place);
+        if !send(lines.into_iter().map(|line| told(office, line)).collect(), out).await {
+            return Ok(());
+        }
+        match (more, follow) {
+            (true, _) => {}
+            (false, true) => office.clock.sleep_until(office.clock.monotonic() + FOLLOW).await,
+            (false, false) => return Ok(()),
+        }
+    }
+}
+
+fn told(office: &Office, line: crate::spool::story::Line) -> Row {
+    let line = activity::Line { time: line.time, activity: line.activity };
+    Row::Line(line.render(&office.settings.programme, office.settings.environment.code()))
+}
+
+/// Sends rows; `false` if nobody listens any more.
+pub(super) async fn send(rows: Vec<Row>, out: &Answers) -> bool {
+    for row in rows {
+        if out.send(Answer::Row(row)).await.is_err() {
+            return false;
+        }
+    }
+    true
+}
+
+/// What stands in the way of a delivery that was just made due.
+fn if_blocked(office: &Office, id: DeliveryId) -> Result<String, Error> {
+    let Some(running) = &office.running else {
+        return Ok("; no daemon runs, so it goes when one does".to_owned());
+    };
+    let Some(delivery) = office.spool.read(|reading| reading.delivery(id))? else { return Ok(String::new()) };
+    let health = running.programme.health();
+    let blocked = System::ALL.iter().filter(|system| delivery.errand.needs(**system));
+    let blocked = blocked.filter_map(|system| health[*system as usize].block().map(|block| (system, block.reason)));
+    Ok(blocked.map(|(system, reason)| format!(", but {system} is blocked ({reason}); it waits for the next probe")).collect())
+}

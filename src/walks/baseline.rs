@@ -1,0 +1,73 @@
+//! The cut-over: decisions that stand in Primero already are taken as known, so that UNHCR is not told them again.
+//!
+//! It sends nothing and may run before the flow is switched on.
+
+use std::sync::Arc;
+
+use super::{PER, WalkError, Walks, report_to_health};
+use crate::{
+    decisions::{Decided, decisions_in},
+    primero::Trouble,
+    programme::Programme,
+    referral::Walk,
+    walk::{NotAsAsked, Position, Walker},
+};
+
+/// What was learnt.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Learnt {
+    /// How many cases were read.
+    pub cases: u64,
+    /// How many decisions are known from now on.
+    pub decisions: u64,
+}
+
+impl Walks {
+    /// Walks from the first day on, takes every decision that is there as reported, and moves the cursor behind them.
+    pub async fn take_decisions_as_known(self: &Arc<Self>, programme: &Programme) -> Result<Learnt, WalkError> {
+        let _turn = self.begin(Walk::Decisions).ok_or(WalkError::UnderWay)?;
+        super::may_ask(programme)?;
+        let result = learn(programme).await;
+        report_to_health(programme, &result).await;
+        result
+    }
+}
+
+async fn learn(programme: &Programme) -> Result<Learnt, WalkError> {
+    let mut learnt = Learnt::default();
+    let settings = &programme.settings.schedule;
+    let mut walker = Walker::new(Position { cursor: settings.start_from }, settings.overlap, PER);
+    let module = programme.mapping.module();
+    while let Some(ask) = walker.request() {
+        let page = programme.primero.changed_cases(ask.since, ask.page, ask.per, module, &programme.fields.walk()).await?;
+        let stamps: Vec<_> = page.cases.iter().map(|case| (case.key, case.last_updated_at)).collect();
+        let step = walker.page(&stamps, page.per).map_err(|NotAsAsked| Trouble::FilterIgnored)?;
+        learnt.cases += step.new.len() as u64;
+        let mut decided = Vec::new();
+        for case in step.new.iter().filter_map(|index| page.cases.get(*index)).filter(|case| case.enabled) {
+            for (number, decision) in decisions_in(case) {
+                if let Decided::Once(decision, _) = decision {
+                    decided.push((number, case.key, decision));
+                }
+            }
+        }
+        let position = step.position.cursor;
+        learnt.decisions += programme
+            .spool
+            .write(move |tx| {
+                let mut known = 0;
+                for (number, key, decision) in decided {
+                    let heard_from = tx.reading().known_intervention(&number)?.and_then(|known| known.case);
+                    // A number that belongs to one case is heard only from that case.
+                    if heard_from.is_none_or(|case| case == tx.reading().case_digest(key)) {
+                        tx.know_status(&number, Some(key), decision)?;
+                        known += 1;
+                    }
+                }
+                tx.set_cursor(Walk::Decisions, position)?;
+                Ok(known)
+            })
+            .await?;
+    }
+    Ok(learnt)
+}

@@ -1,0 +1,246 @@
+//! What DTP's front asks of us, and what its refusals mean: the certificate, the thumbprint, the key, every status.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use referrald::sandbox::{
+    Endpoint, Fault, Rule,
+    dtp::{SUBSCRIPTION_KEY, SUBSCRIPTION_KEY_HEADER, Shows, THUMBPRINT_HEADER},
+    pki::Wish,
+    stage::{Stage, write_secret},
+};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use crate::world::{World, intervention};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// An intervention for the n-th person.
+fn nth(n: u32) -> Value {
+    intervention(&format!("989-26-TEST-{n:04}"), json!({ "individuals.progres_id": format!("989-TEST{n:04}") }))
+}
+
+/// The intervention numbers that DTP was told about, in order.
+fn told(world: &World) -> Vec<String> {
+    world.told_dtp().iter().map(|told| told["progres_interventionnumber"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn the_certificate_of_the_handshake_is_the_one_in_the_header() {
+    let world = World::new().await;
+    world.refer(json!([nth(1)])).await;
+    let received = world.stage.dtp.received();
+    assert_eq!(received.len(), 1);
+    let header = received[0].headers[THUMBPRINT_HEADER].to_str().unwrap();
+    assert_eq!(header, received[0].thumbprint);
+    assert_eq!(header, world.stage.client.thumbprint());
+    assert_eq!(received[0].headers[SUBSCRIPTION_KEY_HEADER], SUBSCRIPTION_KEY);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn without_a_thumbprint_header_none_is_sent() {
+    let world = World::without_daemon(&[("REFERRALD__DTP__THUMBPRINT_HEADER", "")]).await;
+    world.stage.dtp.set_thumbprint_header(None);
+    let mut world = world;
+    world.start().await;
+    world.refer(json!([nth(1)])).await;
+    let received = world.stage.dtp.received();
+    assert_eq!(received.len(), 1);
+    let thumbprint = world.stage.client.thumbprint();
+    for (name, value) in &received[0].headers {
+        assert!(!value.to_str().unwrap().contains(&thumbprint), "{name} carries the thumbprint");
+    }
+    world.end().await;
+}
+
+#[tokio::test]
+async fn the_subscription_key_never_stands_in_a_url() {
+    let world = World::new().await;
+    let urls = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&urls);
+    let remember = Rule::any().when(move |asked| {
+        seen.lock().unwrap().push(format!("{}?{:?}", asked.path, asked.query));
+        false
+    });
+    world.stage.dtp.faults().plant(remember, Fault::status(500));
+    world.refer(json!([nth(1)])).await;
+    assert_eq!(*urls.lock().unwrap(), ["/dtp/ReceiveDecisionOutgoingReferral?[]"]);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_refused_key_certificate_or_url_blocks_dtp_refuses_nothing_and_a_probe_finds_out_when_it_is_right() {
+    for (status, reason) in [(401, "unauthorized"), (403, "forbidden"), (404, "wrong_url"), (405, "wrong_url")] {
+        let world = World::new().await;
+        world.stage.dtp.answer_with(status);
+        world.refer(json!([nth(1), nth(2)])).await;
+        let blocked = format!("blocked {reason}");
+        let blocks = |world: &World| world.events().iter().filter(|event| **event == blocked).count();
+        assert_eq!(blocks(&world), 1, "{status}");
+        assert_eq!(world.list(), Vec::<String>::new(), "{status}: nobody is refused for it");
+        let asked = world.stage.dtp.log().len();
+
+        let (ready, page) = world.page("/readyz").await;
+        assert_eq!(ready, StatusCode::OK, "{status}");
+        let page: Value = serde_json::from_str(&page).unwrap();
+        assert_eq!(page["dtp"], json!({ "state": "blocked", "reason": reason }), "{status}");
+        world.refer(json!([nth(3)])).await;
+        world.pass(10 * MINUTE - Duration::from_millis(1)).await;
+        assert_eq!(world.stage.dtp.log().len(), asked, "{status}: nothing goes before the probe");
+        world.pass(Duration::from_millis(1)).await;
+        assert_eq!(world.stage.dtp.log().len(), asked + 1, "{status}: one probe");
+        world.pass(HOUR - Duration::from_millis(1)).await;
+        assert_eq!(world.stage.dtp.log().len(), asked + 1, "{status}: the next one an hour later");
+        world.stage.dtp.answer_with(200);
+        world.pass(Duration::from_millis(1)).await;
+        assert!(world.events().contains(&"unblocked".to_owned()), "{status}");
+        assert_eq!(blocks(&world), 1, "{status}: said once");
+        let mut told = told(&world);
+        told.sort();
+        assert_eq!(told, ["989-26-TEST-0001", "989-26-TEST-0002", "989-26-TEST-0003"], "{status}");
+        world.end().await;
+    }
+}
+
+#[tokio::test]
+async fn each_probe_takes_a_different_errand() {
+    let world = World::new().await;
+    world.stage.dtp.answer_with(403);
+    world.refer(json!([nth(1), nth(2), nth(3)])).await;
+    let probes = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&probes);
+    let remember = Rule::any().when(move |asked| {
+        let body: Value = serde_json::from_slice(&asked.body).unwrap();
+        seen.lock().unwrap().push(body["progres_interventionnumber"].as_str().unwrap().to_owned());
+        false
+    });
+    world.stage.dtp.faults().plant(remember, Fault::status(500));
+    for _ in 0..4 {
+        world.pass(HOUR).await;
+    }
+    let probes = probes.lock().unwrap().clone();
+    assert_eq!(probes.len(), 4);
+    let mut round = probes[..3].to_vec();
+    round.sort();
+    assert_eq!(round, ["989-26-TEST-0001", "989-26-TEST-0002", "989-26-TEST-0003"]);
+    assert_eq!(probes[3], probes[0], "then the round begins again");
+    world.end_unsettled().await;
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_be_trusted_blocks_dtp_and_the_inbox_accepts_all_the_same() {
+    for shows in [Some(Shows::Expired), Some(Shows::UnknownAuthority), Some(Shows::WrongName), None] {
+        let world = World::new().await;
+        match shows {
+            Some(shows) => world.stage.dtp.show(shows).await,
+            None => world.stage.dtp.refuse_client_certificates().await,
+        }
+        world.refer(json!([nth(1)])).await;
+        assert_eq!(world.events(), ["received", "delivered", "blocked certificate_refused"], "{shows:?}");
+        world.refer(json!([nth(2)])).await;
+        assert_eq!(world.told_dtp(), Vec::<Value>::new(), "{shows:?}");
+        world.stage.dtp.show(Shows::Good).await;
+        world.pass(10 * MINUTE).await;
+        assert_eq!(told(&world).len(), 2, "{shows:?}");
+        world.end().await;
+    }
+}
+
+/// Gives the stage another client certificate.
+fn issue(stage: &Stage, wish: Wish) {
+    let identity = stage.authority.issue(wish);
+    let secrets = stage.directory().join("secrets");
+    write_secret(&secrets.join("client.crt.pem"), &identity.certificate_pem()).unwrap();
+    write_secret(&secrets.join("client.key.pem"), &identity.key_pem()).unwrap();
+}
+
+#[tokio::test]
+async fn an_expired_client_certificate_blocks_dtp_but_not_the_start_and_a_new_one_is_tried_at_once() {
+    let mut world = World::without_daemon(&[]).await;
+    issue(&world.stage, Wish::client("referrald").expired());
+    world.start().await;
+    world.refer(json!([nth(1)])).await;
+    let events = world.events();
+    assert!(events.iter().any(|event| event.starts_with("blocked certificate_")), "{events:?}");
+    assert!(events.contains(&"certificate_expiring".to_owned()), "{events:?}");
+    assert_eq!(world.told_dtp(), Vec::<Value>::new());
+
+    world.stop().await;
+    issue(&world.stage, Wish::client("referrald"));
+    world.start().await;
+    world.settle().await;
+    assert_eq!(told(&world), ["989-26-TEST-0001"]);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_block_survives_a_restart_and_what_was_put_right_meanwhile_is_found_out_at_once() {
+    let mut world = World::new().await;
+    world.stage.dtp.answer_with(404);
+    world.refer(json!([nth(1), nth(2), nth(3)])).await;
+    let asked = world.stage.dtp.log().len();
+    world.restart().await;
+    world.settle().await;
+    assert_eq!(world.stage.dtp.log().len(), asked + 1, "one probe, not three errands");
+    let (_, page) = world.page("/readyz").await;
+    assert_eq!(serde_json::from_str::<Value>(&page).unwrap()["dtp"]["state"], "blocked");
+    world.stop().await;
+    world.stage.dtp.answer_with(200);
+    world.start().await;
+    world.settle().await;
+    assert_eq!(told(&world).len(), 3);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn who_is_throttled_waits_as_long_as_was_asked_but_never_more_than_an_hour() {
+    for status in [408, 425, 429, 503] {
+        for (asked, waits) in [("1800", 1800), ("86400", 3600)] {
+            let world = World::new().await;
+            world.stage.dtp.faults().plant(Rule::on(Endpoint::DtpDecision).once(), Fault::status(status).retry_after(asked));
+            world.refer(json!([nth(1)])).await;
+            world.pass(Duration::from_secs(waits - 1)).await;
+            assert_eq!(world.told_dtp(), Vec::<Value>::new(), "{status} {asked}");
+            world.pass(Duration::from_secs(1)).await;
+            assert_eq!(told(&world), ["989-26-TEST-0001"], "{status} {asked}");
+            assert!(!world.events().contains(&"unwell".to_owned()));
+            world.end().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_dtp_refuses_is_refused_for_good_and_a_person_hears_of_it() {
+    for status in [400, 413, 422] {
+        let world = World::new().await;
+        let bad = world.stage.dtp.faults().plant(Rule::any().naming("989-26-TEST-0001"), Fault::status(status));
+        world.refer(json!([nth(1), nth(2)])).await;
+        world.pass(24 * HOUR).await;
+        assert_eq!(bad.met(), 1, "{status}: it is not tried again");
+        assert_eq!(told(&world), ["989-26-TEST-0002"], "{status}: nobody else is held up");
+        assert_eq!(world.list(), ["refused refused_by_dtp"], "{status}");
+        world.end().await;
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_not_one_is_tried_again() {
+    let faults = [Fault::html_page(), Fault::truncated(), Fault::huge(2 << 20), Fault::cut(), Fault::status(302)];
+    for (place, fault) in faults.into_iter().enumerate() {
+        let world = World::new().await;
+        let fault = world.stage.dtp.faults().plant(Rule::on(Endpoint::DtpDecision).once(), fault);
+        world.refer(json!([nth(1)])).await;
+        assert_eq!(fault.met(), 1, "{place}");
+        let later = world.events().iter().filter(|event| event.starts_with("later")).count();
+        assert_eq!(later, 1, "{place}");
+        world.pass(MINUTE).await;
+        assert!(told(&world).iter().all(|number| number == "989-26-TEST-0001"), "{place}");
+        assert!(world.heard(referrald::activity::Event::FeedbackSent), "{place}");
+        world.end().await;
+    }
+}

@@ -1,0 +1,69 @@
+//! An orderly end: attempts under way are finished, nothing new is begun, and the next start goes on from there.
+
+use referrald::{
+    activity::Event,
+    sandbox::{Endpoint, Fault, Gate, Rule},
+};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use crate::world::{PERSON, World, intervention};
+
+#[tokio::test]
+async fn an_attempt_under_way_is_finished_before_the_end_and_nothing_is_done_twice() {
+    for endpoint in [Endpoint::CreateCase, Endpoint::DtpDecision] {
+        let mut world = World::new().await;
+        let gate = Gate::closed();
+        let faults = if endpoint == Endpoint::DtpDecision { world.stage.dtp.faults() } else { world.stage.primero.faults() };
+        faults.plant(Rule::on(endpoint).once(), Fault::hold(&gate));
+        let body =
+            json!({ "request_type": "PrimeroOutgoingReferral", "interventions": [intervention("989-26-TEST-0001", json!({}))] });
+        assert_eq!(world.post(&body).await.0, StatusCode::ACCEPTED);
+        gate.arrived(1).await;
+        let (opener, ready) = (gate.clone(), tokio::sync::Notify::new());
+        tokio::join!(
+            async {
+                ready.notify_one();
+                world.stop().await;
+            },
+            async {
+                ready.notified().await;
+                opener.open();
+            }
+        );
+        assert!(world.heard(Event::Delivered), "{endpoint:?}: the end waited for it");
+        assert_eq!(world.lines().last().map(|line| line.event), Some(Event::ShutDown));
+        let asked = world.stage.primero.log().len();
+        world.start().await;
+        world.settle().await;
+        assert_eq!(world.stage.primero.log().len(), asked, "{endpoint:?}: Primero is not asked again");
+        assert_eq!(world.told_dtp().len(), 1);
+        assert_eq!(world.stage.primero.services(world.case_of(PERSON)).len(), 1);
+        world.end().await;
+    }
+}
+
+#[tokio::test]
+async fn what_waits_at_the_end_is_taken_up_at_the_next_start() {
+    let mut world = World::new().await;
+    world.stage.primero.go_down().await;
+    world.refer(json!([intervention("989-26-TEST-0001", json!({}))])).await;
+    world.stop().await;
+    world.stage.primero.come_up().await.unwrap();
+    world.start().await;
+    world.pass(std::time::Duration::from_secs(60)).await;
+    assert_eq!(world.told_dtp().len(), 1);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn an_end_with_nothing_to_do_leaves_no_write_ahead_log() {
+    let mut world = World::new().await;
+    world.refer(json!([intervention("989-26-TEST-0001", json!({}))])).await;
+    world.stop().await;
+    let log = world.state_directory().join("state.sqlite-wal");
+    assert_eq!(std::fs::metadata(&log).map_or(0, |metadata| metadata.len()), 0);
+    assert_eq!(world.told_dtp().iter().filter(|told| told["status"] == Value::from("Pending Acknowledgement")).count(), 1);
+    world.start().await;
+    world.end().await;
+}
