@@ -51,7 +51,7 @@ async fn learn(programme: &Programme) -> Result<Learnt, WalkError> {
                 }
             }
         }
-        let position = step.position.cursor;
+        let (of, position) = (module.to_owned(), step.position.cursor);
         learnt.decisions += programme
             .spool
             .write(move |tx| {
@@ -64,7 +64,7 @@ async fn learn(programme: &Programme) -> Result<Learnt, WalkError> {
                         known += 1;
                     }
                 }
-                tx.set_cursor(Walk::Decisions, position)?;
+                tx.set_cursor(Walk::Decisions, &of, position)?;
                 Ok(known)
             })
             .await?;
