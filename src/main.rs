@@ -1,12 +1,24 @@
-//! The command line.
+//! The command line: reads what was asked, has it done, and turns an error into a sentence and an exit code.
 
-use std::sync::{Arc, Mutex};
+use std::{io::Write, process::ExitCode};
 
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
+use clap::Parser;
+use referrald::command::{self, Arguments};
+
+fn main() -> ExitCode {
+    // One TLS provider for the whole process. It can be installed only once, and this is the first line.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
-    let out = Arc::new(Mutex::new(std::io::stdout()));
-    referrald::sandbox::play(true, out, tokio_util::sync::CancellationToken::new()).await?;
-    Ok(())
+    let arguments = Arguments::parse();
+    let ended = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_or_else(
+        |error| Err(command::Failure::failed(format!("the runtime could not be started: {}", error.kind()))),
+        |runtime| runtime.block_on(command::run(arguments)),
+    );
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // If nobody reads it, the exit code still tells.
+            let _ = writeln!(std::io::stderr(), "{failure}");
+            ExitCode::from(failure.exit.code())
+        }
+    }
 }

@@ -69,7 +69,9 @@ pub struct Fields {
 }
 
 impl Fields {
-    fn of(settings: &Settings, mapping: &Mapping) -> Self {
+    /// What a mapping and the rules of a configuration read.
+    #[must_use]
+    pub fn of(settings: &Settings, mapping: &Mapping) -> Self {
         let rules = consent::fields(&consent::Rules {
             referrals: &settings.referrals,
             consent: &settings.consent,

@@ -121,8 +121,7 @@ async fn end_what_is_over(programme: &Programme, now: DateTime<Utc>) -> Result<(
     for (errand, held_before) in [(Errand::OpenIntervention, Some(held_before)), (Errand::SendReferral, None)] {
         let needed = || System::ALL.iter().copied().filter(|system| errand.needs(*system));
         // A referral is not attempted once more when its time is over.
-        let never_again = errand == Errand::SendReferral;
-        let (made_before, held_before) = if never_again || resting.contains(&errand) || needed().any(blocked) {
+        let (made_before, held_before) = if errand == Errand::SendReferral || resting.contains(&errand) || needed().any(blocked) {
             (made_before, held_before)
         } else if needed().any(unwell) {
             (made_before - grace, held_before.map(|before| before - grace))

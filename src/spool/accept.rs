@@ -173,7 +173,11 @@ impl Tx<'_> {
         let known = self.reading().known_intervention(number)?;
         let delivered = known
             .filter(|known| known.content.is_some())
-            .map(|known| Compared { same_content: known.content == Some(content), same_person: known.person == person });
+            // A post that names no person names no other person either.
+            .map(|known| Compared {
+                same_content: known.content == Some(content),
+                same_person: person.is_none() || known.person == person,
+            });
         let newest = newest.map(|newest| {
             let compared =
                 Compared { same_content: newest.about.content == Some(content), same_person: newest.about.person == person };

@@ -1,5 +1,6 @@
 //! The story from outside: a real daemon on free ports, a real SQLite in a temporary folder, faithful simulators, a clock in our hand.
 
+mod cli;
 mod crash;
 mod decisions_to_dtp;
 mod decisions_to_primero;
@@ -8,6 +9,7 @@ mod flow1;
 mod flow2;
 mod health;
 mod house;
+mod inbox;
 mod privacy;
 mod shutdown;
 mod state;

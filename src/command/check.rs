@@ -1,0 +1,129 @@
+//! `referrald check`: everything that can be known before the first child depends on it, all problems at once.
+//!
+//! It changes nothing: it reads files, reads Primero, and shakes hands with DTP. A wrong password is tried once, never again.
+
+mod dtp;
+mod fit;
+mod primero;
+mod rights;
+mod site;
+
+use std::{io::Write, path::Path};
+
+use serde::Serialize;
+
+use super::{Exit, Failure, unwritable};
+use crate::{
+    clock::Clock,
+    config::{Settings, process_environment},
+};
+
+/// One thing that is wrong: a sentence with the remedy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Whose it is to put right.
+    pub exit: Exit,
+    /// The sentence.
+    pub said: String,
+}
+
+impl Problem {
+    fn configuration(said: impl ToString) -> Self {
+        Self { exit: Exit::Configuration, said: said.to_string() }
+    }
+
+    fn outside(said: impl ToString) -> Self {
+        Self { exit: Exit::Outside, said: said.to_string() }
+    }
+}
+
+/// What one part of the check found.
+#[derive(Debug, Default)]
+pub struct Findings {
+    /// What is wrong.
+    pub problems: Vec<Problem>,
+    /// What is good to know.
+    pub notes: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Section<'a> {
+    section: &'a str,
+    ok: bool,
+    problems: Vec<&'a str>,
+    notes: &'a [String],
+}
+
+/// Checks a site; writes section by section, in words for a terminal, else one JSON object a line.
+pub async fn check(
+    config: &Path,
+    offline: bool,
+    clock: &Clock,
+    terminal: bool,
+    out: &mut (impl Write + Send),
+) -> Result<(), Failure> {
+    let mut all = Report { terminal, out, exits: Vec::new() };
+    let settings = match Settings::load(config, process_environment()) {
+        Ok(settings) => settings,
+        Err(problems) => {
+            let problems = problems.0.into_iter().map(Problem::configuration).collect();
+            all.section("configuration", &Findings { problems, notes: Vec::new() })?;
+            return all.end();
+        }
+    };
+    all.section("configuration", &site::configuration(&settings, clock.now()))?;
+    let (credentials, certificate) = site::credentials(&settings, clock.now());
+    all.section("credentials", &credentials)?;
+    let (findings, mapping) = site::mapping(&settings);
+    all.section("mapping", &findings)?;
+    if !offline {
+        all.section("primero", &primero::check(&settings, mapping.as_ref(), clock).await)?;
+        all.section("dtp", &dtp::check(&settings, certificate.as_ref()).await)?;
+    }
+    all.end()
+}
+
+struct Report<'a, W> {
+    terminal: bool,
+    out: &'a mut W,
+    exits: Vec<Exit>,
+}
+
+impl<W: Write> Report<'_, W> {
+    fn section(&mut self, name: &str, findings: &Findings) -> Result<(), Failure> {
+        self.exits.extend(findings.problems.iter().map(|problem| problem.exit));
+        let Findings { problems, notes } = findings;
+        let mut text = String::new();
+        if self.terminal {
+            let mark = match problems.len() {
+                0 => "ok".to_owned(),
+                1 => "1 problem".to_owned(),
+                many => format!("{many} problems"),
+            };
+            text += &format!("{name:<15}{mark}\n");
+            for problem in problems {
+                text += &format!("  - {}\n", problem.said.replace('\n', "\n    "));
+            }
+            for note in notes {
+                text += &format!("    {note}\n");
+            }
+        } else {
+            let problems = problems.iter().map(|problem| problem.said.as_str()).collect::<Vec<_>>();
+            let section = Section { section: name, ok: problems.is_empty(), problems, notes };
+            text += &serde_json::to_string(&section).map_err(Failure::failed)?;
+            text.push('\n');
+        }
+        self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush()).map_err(|error| unwritable(&error))
+    }
+
+    /// Configuration is told first: it is ours to put right.
+    fn end(self) -> Result<(), Failure> {
+        let said = match self.exits.len() {
+            0 => return Ok(()),
+            1 => "1 problem was found".to_owned(),
+            many => format!("{many} problems were found"),
+        };
+        let exit = if self.exits.contains(&Exit::Configuration) { Exit::Configuration } else { Exit::Outside };
+        Err(Failure { exit, said })
+    }
+}

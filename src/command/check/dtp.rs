@@ -1,0 +1,102 @@
+//! Whether DTP lets us in as far as the handshake: their certificate, ours, a common protocol. Nothing is posted.
+
+use std::{
+    collections::BTreeSet,
+    io::{self, Read, Write},
+    net::{TcpStream, ToSocketAddrs},
+    sync::Arc,
+    time::Duration,
+};
+
+use rustls::{ClientConfig, ClientConnection, StreamOwned, pki_types::ServerName};
+
+use super::{Findings, Problem};
+use crate::{
+    config::Settings,
+    credentials::{self, ClientCertificate},
+};
+
+/// How long we wait for a word after the handshake: with TLS 1.3 a server judges our certificate after our side is done.
+const AFTERWARDS: Duration = Duration::from_secs(2);
+
+/// Shakes hands with every host of DTP.
+pub(super) async fn check(settings: &Settings, certificate: Option<&ClientCertificate>) -> Findings {
+    let mut findings = Findings::default();
+    let Some(certificate) = certificate else {
+        findings.notes.push("not asked: without a client certificate there is no handshake".to_owned());
+        return findings;
+    };
+    let tls = match credentials::tls_client_config(settings.dtp.ca_file.as_deref(), Some(certificate)) {
+        Ok(tls) => Arc::new(tls),
+        Err(error) => {
+            findings.problems.push(Problem::outside(error));
+            return findings;
+        }
+    };
+    let urls = [&settings.dtp.referral_url, &settings.dtp.decision_url];
+    let hosts: BTreeSet<(String, u16)> = urls
+        .into_iter()
+        .filter(|url| url.scheme() == "https")
+        .filter_map(|url| Some((url.host_str()?.trim_matches(['[', ']']).to_owned(), url.port_or_known_default()?)))
+        .collect();
+    for (host, port) in hosts {
+        let (tls, timeout, name) = (Arc::clone(&tls), settings.dtp.timeout, host.clone());
+        let shaken = tokio::task::spawn_blocking(move || shake_hands(tls, &name, port, timeout)).await;
+        match shaken {
+            Ok(Ok(version)) => findings.notes.push(format!("{host}: handshake done, {version}")),
+            Ok(Err(said)) => findings.problems.push(Problem::outside(format!("{host}: {said}"))),
+            Err(_) => findings.problems.push(Problem::outside(format!("{host}: the handshake broke off"))),
+        }
+    }
+    findings
+}
+
+fn shake_hands(tls: Arc<ClientConfig>, host: &str, port: u16, timeout: Duration) -> Result<String, String> {
+    let name = ServerName::try_from(host.to_owned()).map_err(|_| "this is no name of a host".to_owned())?;
+    let addresses = (host, port).to_socket_addrs().map_err(|_| {
+        "the name cannot be resolved (hint: look at `dtp.referral_url`, `dtp.decision_url` and the name servers)".to_owned()
+    })?;
+    let unreachable = || "no connection (hint: is the way out open for this machine at UNHCR and in your network?)".to_owned();
+    let stream = addresses
+        .into_iter()
+        .find_map(|address| TcpStream::connect_timeout(&address, timeout.min(Duration::from_secs(10))).ok())
+        .ok_or_else(unreachable)?;
+    let quiet = stream.set_read_timeout(Some(timeout)).and_then(|()| stream.set_write_timeout(Some(timeout)));
+    quiet.map_err(|_| unreachable())?;
+    let connection = ClientConnection::new(tls, name).map_err(|error| remedy(&error))?;
+    let mut stream = StreamOwned::new(connection, stream);
+    while stream.conn.is_handshaking() {
+        stream.conn.complete_io(&mut stream.sock).map_err(|error| trouble(&error))?;
+    }
+    stream.flush().map_err(|error| trouble(&error))?;
+    stream.sock.set_read_timeout(Some(AFTERWARDS)).map_err(|_| unreachable())?;
+    match stream.read(&mut [0; 1]) {
+        // It waits for a request that does not come.
+        Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {}
+        Err(error) if rustls_error(&error).is_some() => return Err(trouble(&error)),
+        Ok(_) | Err(_) => {}
+    }
+    Ok(stream.conn.protocol_version().and_then(|version| version.as_str().map(str::to_owned)).unwrap_or_default())
+}
+
+fn trouble(error: &io::Error) -> String {
+    rustls_error(error).map_or_else(|| format!("the connection was cut during the handshake: {}", error.kind()), remedy)
+}
+
+fn rustls_error(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref().and_then(|inner| inner.downcast_ref())
+}
+
+fn remedy(error: &rustls::Error) -> String {
+    match error {
+        rustls::Error::AlertReceived(alert) => format!(
+            "DTP ended the handshake ({alert:?}): it does not take our client certificate (hint: `referrald certificate` shows what \
+             UNHCR must know)"
+        ),
+        rustls::Error::InvalidCertificate(_) => {
+            "DTP's certificate is not one that we trust (hint: look at the host in the URL, `dtp.ca_file` and the clock)"
+                .to_owned()
+        }
+        _ => "TLS failed (hint: is this the address of DTP?)".to_owned(),
+    }
+}

@@ -1,0 +1,127 @@
+//! What lies on this machine: configuration, credentials, mapping. Nobody is asked.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+
+use super::{Findings, Problem};
+use crate::{
+    config::Settings,
+    credentials::{self, ClientCertificate, Secret, Validity},
+    mapping::{
+        Mapping, examples,
+        rules::{Message, Part, Record},
+    },
+};
+
+/// What is read without a problem and cannot be meant so all the same.
+pub(super) fn configuration(settings: &Settings, now: DateTime<Utc>) -> Findings {
+    let mut problems = Vec::new();
+    let agreement = &settings.agreement;
+    if !agreement.is_valid(now) {
+        problems.push(Problem::configuration(format!(
+            "agreement: valid from {} until {}, not now: nothing leaves and the inbox answers 503 (hint: renew the agreement, then \
+             `agreement.valid_until`)",
+            stamp(agreement.valid_from),
+            stamp(agreement.valid_until)
+        )));
+    }
+    if settings.inbox.keys.iter().all(|key| key.expires.is_some_and(|end| end <= now)) {
+        problems.push(Problem::configuration(
+            "inbox.keys: every key has expired, so DTP cannot post (hint: `referrald key new` makes one)",
+        ));
+    }
+    let mut notes = Vec::new();
+    for (key, on) in [("flows.to_primero", settings.flows.to_primero), ("flows.to_dtp", settings.flows.to_dtp)] {
+        if !on {
+            notes.push(format!("`{key}` is off: this flow rests"));
+        }
+    }
+    Findings { problems, notes }
+}
+
+/// Every file that holds a secret or a certificate, each by itself.
+pub(super) fn credentials(settings: &Settings, now: DateTime<Utc>) -> (Findings, Option<ClientCertificate>) {
+    let certificate = ClientCertificate::of(settings);
+    let tls = |roots: Option<&std::path::Path>| credentials::tls_client_config(roots, None).map(drop);
+    let results = [
+        credentials::state_keys(&settings.state.key_files).map(drop),
+        Secret::read(&settings.primero.password_file).map(drop),
+        Secret::read(&settings.dtp.subscription_key_file).map(drop),
+        tls(settings.primero.ca_file.as_deref()),
+        tls(settings.dtp.ca_file.as_deref()),
+        settings.inbox.tls.as_ref().map_or(Ok(()), |tls| credentials::tls_server_config(tls).map(drop)),
+        credentials::refuse_sandbox(settings),
+        certificate.as_ref().map(drop).map_err(Clone::clone),
+    ];
+    let mut problems: Vec<Problem> = Vec::new();
+    for error in results.into_iter().filter_map(Result::err) {
+        let problem = Problem::outside(error);
+        // One file may serve twice.
+        if !problems.contains(&problem) {
+            problems.push(problem);
+        }
+    }
+    let certificate = certificate.ok();
+    let validity = certificate.as_ref().map(|certificate| (certificate.validity(now), certificate));
+    match validity {
+        Some((Validity::Expired, certificate)) => problems.push(Problem::outside(format!(
+            "dtp.certificate_file: expired on {} (hint: ask for a new certificate and tell UNHCR its thumbprint: `referrald \
+             certificate`)",
+            stamp(certificate.not_after)
+        ))),
+        Some((Validity::NotYet, certificate)) => problems.push(Problem::outside(format!(
+            "dtp.certificate_file: valid only from {} (hint: is the clock of this machine right?)",
+            stamp(certificate.not_before)
+        ))),
+        Some((Validity::Valid, _)) | None => {}
+    }
+    (Findings { problems, notes: Vec::new() }, certificate)
+}
+
+/// The mapping, its examples, and whether the lists of the configuration speak its words.
+pub(super) fn mapping(settings: &Settings) -> (Findings, Option<Mapping>) {
+    let directory = &settings.mapping_directory;
+    let mapping = match Mapping::load(directory) {
+        Ok(mapping) => mapping,
+        Err(problems) => {
+            let problems = problems.0.into_iter().map(Problem::configuration).collect();
+            return (Findings { problems, notes: Vec::new() }, None);
+        }
+    };
+    let mut findings = Findings::default();
+    match examples::run(&mapping, directory) {
+        Ok(count) => findings.notes.push(format!("version {}, {count} examples", mapping.version())),
+        Err(failures) => findings.problems.extend(failures.into_iter().map(Problem::configuration)),
+    }
+    let listed = [
+        ("flow1.service_types", &settings.flow1.service_types, agreed(&mapping)),
+        ("referrals.service_types", &settings.referrals.service_types, service_types_out(&mapping)),
+    ];
+    for (key, types, part) in listed {
+        let Some(lookup) = part.and_then(|part| part.lookup.as_ref()) else { continue };
+        for service_type in types.iter().filter(|service_type| lookup.table.get(service_type).is_none()) {
+            findings.problems.push(Problem::configuration(format!(
+                "{key}: `{service_type}` is not in the table `{}` of the mapping (hint: its column `{}` lists what can be mapped)",
+                lookup.table.name, lookup.table.looked_up
+            )));
+        }
+    }
+    (findings, Some(mapping))
+}
+
+/// Where an intervention's service type is read.
+fn agreed(mapping: &Mapping) -> Option<&Part> {
+    parts(mapping, Message::Service).find(|part| part.agreed)
+}
+
+/// Where a referral's service type is read.
+pub(super) fn service_types_out(mapping: &Mapping) -> Option<&Part> {
+    parts(mapping, Message::Referral).find(|part| part.record == Record::Service && part.name() == "service_type")
+}
+
+fn parts(mapping: &Mapping, message: Message) -> impl Iterator<Item = &Part> {
+    mapping.rows().filter(move |(of, _)| *of == message).flat_map(|(_, row)| row.source.parts())
+}
+
+fn stamp(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Secs, true)
+}

@@ -1,0 +1,206 @@
+//! How an answer looks: to a terminal in words and in the programme's zone, to a pipe one JSON object a line, times in UTC.
+
+use std::io::{self, Write};
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use serde::Serialize;
+
+use super::{Failure, unwritable};
+use crate::{
+    activity::Line,
+    control::{
+        Row,
+        rows::{DeliveryRow, EntryRow, NoticeRow},
+    },
+    words::sentence,
+};
+
+/// Shows rows as they come.
+pub struct Shown<W> {
+    out: W,
+    terminal: bool,
+    zone: Tz,
+    rows: u64,
+    broken: Option<io::Error>,
+}
+
+impl<W: Write> Shown<W> {
+    /// Shows on `out`.
+    pub const fn new(out: W, terminal: bool, zone: Tz) -> Self {
+        Self { out, terminal, zone, rows: 0, broken: None }
+    }
+
+    /// Shows a row; `false` if nothing more can be shown.
+    pub fn show(&mut self, row: &Row) -> bool {
+        self.rows += 1;
+        let shown = if self.terminal { self.in_words(row) } else { self.as_json(row) };
+        match shown.and_then(|()| self.out.flush()) {
+            Ok(()) => true,
+            Err(error) => {
+                self.broken = Some(error);
+                false
+            }
+        }
+    }
+
+    /// Says what there is to say at the end.
+    pub fn end(mut self, said: Option<&str>) -> Result<(), Failure> {
+        match self.broken {
+            // Whoever reads has read enough.
+            Some(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+            Some(error) => return Err(unwritable(&error)),
+            None => {}
+        }
+        let last = match said {
+            // A pipe gets rows; what a command did is a row of its own.
+            Some(said) if self.terminal => writeln!(self.out, "{said}"),
+            Some(_) if self.rows > 0 => Ok(()),
+            Some(said) => json(&mut self.out, &serde_json::json!({ "done": said })),
+            None if self.terminal && self.rows == 0 => writeln!(self.out, "nothing"),
+            None => Ok(()),
+        };
+        match last {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(unwritable(&error)),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    fn as_json(&mut self, row: &Row) -> io::Result<()> {
+        match row {
+            Row::Entry(row) => json(&mut self.out, row),
+            Row::Delivery(row) => json(&mut self.out, row),
+            Row::Line(line) => writeln!(self.out, "{line}"),
+            Row::Poll(row) => json(&mut self.out, row),
+            Row::Notice(row) => json(&mut self.out, row),
+        }
+    }
+
+    fn in_words(&mut self, row: &Row) -> io::Result<()> {
+        match row {
+            Row::Entry(row) => self.entry(row),
+            Row::Delivery(row) => self.delivery(row),
+            Row::Line(text) => match Line::read(text) {
+                Some(line) => {
+                    let time = line.time.with_timezone(&self.zone).format("%Y-%m-%d %H:%M:%S %Z");
+                    writeln!(self.out, "{time}  {}", sentence(&line.activity, self.zone))
+                }
+                // A newer daemon may know events that this command line does not.
+                None => writeln!(self.out, "{text}"),
+            },
+            // The sentence at the end says it all.
+            Row::Poll(_) => Ok(()),
+            Row::Notice(row) => self.notice(row),
+        }
+    }
+
+    fn entry(&mut self, row: &EntryRow) -> io::Result<()> {
+        let times = if row.count > 1 { format!(", {} times", row.count) } else { String::new() };
+        writeln!(self.out, "{:<6}{}", row.entry, row.title)?;
+        let since = self.time(row.since);
+        writeln!(self.out, "      since {since}{times}")?;
+        if let Some(closed) = row.closed {
+            let closed = self.time(closed);
+            writeln!(self.out, "      off the list since {closed}")?;
+        }
+        let status = row.status.map(|status| status.to_string());
+        self.references(&[
+            ("delivery", row.delivery.map(|id| id.to_string()).as_deref()),
+            ("errand", row.errand.as_deref()),
+            ("intervention", row.intervention.as_deref()),
+            ("case", row.case.as_deref()),
+            ("status", status.as_deref()),
+            ("reason", row.reason.as_deref()),
+        ])?;
+        if !row.fields.is_empty() {
+            writeln!(self.out, "      fields: {}", row.fields.join(", "))?;
+        }
+        writeln!(self.out, "      What happened: {}", row.what_happened)?;
+        writeln!(self.out, "      What to do:    {}", row.what_to_do)?;
+        writeln!(self.out)
+    }
+
+    fn delivery(&mut self, row: &DeliveryRow) -> io::Result<()> {
+        let reason = row.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
+        writeln!(self.out, "{:<6}{} {}{reason}", row.delivery, row.errand, row.state)?;
+        let attempts = match row.attempts {
+            0 => "not attempted".to_owned(),
+            1 => "1 attempt".to_owned(),
+            many => format!("{many} attempts"),
+        };
+        let made = self.time(row.made);
+        let next = match (row.settled, row.due) {
+            (Some(settled), _) => format!(", settled {}", self.time(settled)),
+            (None, Some(due)) => format!(", due {}", self.time(due)),
+            (None, None) => String::new(),
+        };
+        writeln!(self.out, "      made {made}, {attempts}{next}")?;
+        self.references(&[
+            ("intervention", row.intervention.as_deref()),
+            ("case", row.case.as_deref()),
+            ("referral", row.referral.as_deref()),
+            ("known to DTP as", row.outgoing.as_deref()),
+            ("decision", row.decision.as_deref()),
+            ("basis", row.basis.as_deref()),
+            ("waits behind", row.behind.map(|id| id.to_string()).as_deref()),
+        ])?;
+        if let (Some(happened), Some(to_do)) = (&row.what_happened, &row.what_to_do) {
+            writeln!(self.out, "      What happened: {happened}")?;
+            writeln!(self.out, "      What to do:    {to_do}")?;
+        }
+        writeln!(self.out)
+    }
+
+    fn notice(&mut self, row: &NoticeRow) -> io::Result<()> {
+        const UNKNOWN: &str = "not known";
+        let case = match (&row.case_number, &row.case) {
+            (Some(number), Some(case)) => format!("{number} (case id {case})"),
+            (None, Some(case)) => format!("{UNKNOWN} (case id {case})"),
+            (number, None) => number.clone().unwrap_or_else(|| UNKNOWN.to_owned()),
+        };
+        let service = match (&row.service, &row.service_type) {
+            (Some(name), Some(service_type)) => format!("{name} ({service_type})"),
+            (None, Some(service_type)) => service_type.clone(),
+            (_, None) => UNKNOWN.to_owned(),
+        };
+        let time = |time: Option<DateTime<Utc>>| time.map_or_else(|| UNKNOWN.to_owned(), |time| self.time(time));
+        let (sent, noticed) = (time(row.sent), time(row.noticed));
+        let lines = [
+            ("Case number", case),
+            ("Service", service),
+            ("Referral id", row.outgoing.clone().unwrap_or_else(|| UNKNOWN.to_owned())),
+            ("Sent to UNHCR", sent),
+            ("Reason", row.reason.clone().unwrap_or_else(|| UNKNOWN.to_owned())),
+            ("Noticed by this system", noticed),
+            ("Date of withdrawal", "____________________ (from the case worker; not the day when it was noticed)".to_owned()),
+        ];
+        writeln!(self.out, "Withdrawal of a referral to UNHCR. UNHCR has NOT been told by this system.")?;
+        writeln!(self.out)?;
+        for (name, value) in lines {
+            writeln!(self.out, "{name:<24}{value}")?;
+        }
+        writeln!(self.out)?;
+        if let Some(remark) = &row.remark {
+            writeln!(self.out, "Note: {remark}.")?;
+        }
+        let id = row.entry.unwrap_or(row.delivery);
+        writeln!(self.out, "When UNHCR has been informed: referrald deliveries resolve {id} --informed-on DATE --by ROLE")
+    }
+
+    /// One line of references, those that are there.
+    fn references(&mut self, references: &[(&str, Option<&str>)]) -> io::Result<()> {
+        let there: Vec<String> =
+            references.iter().filter_map(|(name, value)| value.map(|value| format!("{name} {value}"))).collect();
+        if there.is_empty() { Ok(()) } else { writeln!(self.out, "      {}", there.join(", ")) }
+    }
+
+    fn time(&self, time: DateTime<Utc>) -> String {
+        time.with_timezone(&self.zone).format("%Y-%m-%d %H:%M %Z").to_string()
+    }
+}
+
+fn json(out: &mut impl Write, row: &impl Serialize) -> io::Result<()> {
+    let mut line = serde_json::to_vec(row).map_err(io::Error::other)?;
+    line.push(b'\n');
+    out.write_all(&line)
+}
