@@ -166,10 +166,11 @@ struct Writer {
 
 type Work = Box<dyn FnOnce(&mut Tx<'_>) -> Result<Answer, Error> + Send>;
 type Answer = Box<dyn FnOnce() + Send>;
+type Failed = Box<dyn FnOnce(Error) + Send>;
 
 struct Job {
     work: Work,
-    failed: Box<dyn FnOnce(Error) + Send>,
+    failed: Failed,
 }
 
 /// Hears every activity line after its commit.
@@ -405,7 +406,7 @@ fn write_all(connection: &Connection, shared: &Shared, mut jobs: mpsc::Receiver<
 fn commit_group(connection: &Connection, shared: &Shared, group: impl Iterator<Item = Job>) -> (Vec<Answer>, Told) {
     let now = shared.clock.now();
     let mut all = Told::default();
-    let mut done: Vec<(Answer, Box<dyn FnOnce(Error) + Send>)> = Vec::new();
+    let mut done: Vec<(Answer, Failed)> = Vec::new();
     let begun = connection.execute_batch("BEGIN IMMEDIATE");
     for Job { work, failed } in group {
         if begun.is_err() {
