@@ -11,7 +11,7 @@ use axum::{
 };
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
-    metrics::{family::Family, gauge::Gauge},
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::Registry,
 };
 use serde_json::json;
@@ -33,7 +33,7 @@ pub fn router(programme: Arc<Programme>) -> Router {
 
 /// 503 only when a post could not be stored. A blocked system is content, not status: the inbox accepts all the same.
 async fn ready(State(programme): State<Arc<Programme>>) -> Response {
-    let stored = programme.spool.write(|tx| tx.check_size()).await;
+    let stored = programme.spool.write(|tx| tx.check_room()).await;
     let why = match &stored {
         Ok(()) => None,
         Err(Error::Full) => Some("the state has reached state.max_size"),
@@ -90,7 +90,9 @@ async fn metrics(State(programme): State<Arc<Programme>>) -> Response {
 fn text(programme: &Programme) -> Result<String, Error> {
     let mut registry = Registry::with_prefix("referrald");
     let deliveries = Family::<Standing, Gauge>::default();
-    registry.register("deliveries", "Deliveries in the state, by errand and state", deliveries.clone());
+    registry.register("deliveries", "Unsettled deliveries, by errand and state", deliveries.clone());
+    let settled = Family::<Standing, Counter>::default();
+    registry.register("settled", "Deliveries settled since the state was made, by errand and state", settled.clone());
     let entries = Family::<Entries, Gauge>::default();
     registry.register("operator_list_entries", "Open entries on the operator's list", entries.clone());
     let blocked = Family::<Addressee, Gauge>::default();
@@ -100,9 +102,15 @@ fn text(programme: &Programme) -> Result<String, Error> {
     let oldest = Gauge::<f64, AtomicU64>::default();
     registry.register("oldest_unsettled_seconds", "Age of the oldest unsettled delivery", oldest.clone());
 
-    let (tally, open, unsettled) =
-        programme.spool.read(|reading| Ok((reading.tally()?, reading.open_entries()?, reading.oldest_unsettled()?)))?;
-    for (errand, state, count) in tally {
+    let (standing, ended, open, unsettled) = programme
+        .spool
+        .read(|reading| Ok((reading.standing()?, reading.settled()?, reading.open_entries()?, reading.oldest_unsettled()?)))?;
+    for (outcome, count) in ended {
+        if let Some((errand, state)) = outcome.split_once(' ') {
+            settled.get_or_create(&Standing { errand: errand.to_owned(), state: state.to_owned() }).inc_by(count);
+        }
+    }
+    for (errand, state, count) in standing {
         deliveries.get_or_create(&Standing { errand, state }).set(i64::try_from(count).unwrap_or(i64::MAX));
     }
     for entry in open {

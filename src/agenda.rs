@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use crate::referral::{DeliveryId, Errand, System};
+use crate::referral::{DeliveryId, Errand, Flow, System};
 
 /// One delivery as the agenda sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub struct Task {
     pub id: DeliveryId,
     /// What is to be done.
     pub errand: Errand,
+    /// The flow that it belongs to.
+    pub flow: Flow,
     /// When, in monotonic time.
     pub due: Duration,
     /// Tasks of one lane go strictly in the order of their numbers, one at a time: messages to DTP about one intervention.
@@ -33,8 +35,8 @@ pub struct Task {
 pub struct Pick<'a> {
     /// The system addressed.
     pub addressee: System,
-    /// Errands of flow 1 rest.
-    pub resting: &'a [Errand],
+    /// Flows that rest: off, or without a valid agreement.
+    pub resting: &'a [Flow],
     /// Errands that need Primero rest, because it is blocked.
     pub without_primero: bool,
     /// Only errands of which something may have been written.
@@ -47,7 +49,7 @@ pub struct Pick<'a> {
 #[derive(Debug, Default)]
 pub struct Agenda {
     tasks: HashMap<DeliveryId, Task>,
-    due: BTreeMap<Errand, BTreeSet<(Duration, DeliveryId)>>,
+    due: BTreeMap<(Errand, Flow), BTreeSet<(Duration, DeliveryId)>>,
     lanes: HashMap<u64, BTreeSet<DeliveryId>>,
     leased: HashSet<DeliveryId>,
     alone: HashMap<u64, Vec<DeliveryId>>,
@@ -94,7 +96,7 @@ impl Agenda {
             let (_, id) = self
                 .due
                 .iter()
-                .filter(|(errand, _)| pick.admits(**errand))
+                .filter(|((errand, flow), _)| pick.admits(*errand, *flow))
                 .filter_map(|(_, ids)| {
                     ids.iter()
                         .take_while(|(due, _)| *due <= now)
@@ -162,6 +164,12 @@ impl Agenda {
         self.changes += 1;
     }
 
+    /// Whether something of any unsettled task may have been written.
+    #[must_use]
+    pub fn has_written(&self) -> bool {
+        self.tasks.values().any(|task| task.written)
+    }
+
     /// Grows with every change: whoever has seen this number has seen everything.
     #[must_use]
     pub const fn changes(&self) -> u64 {
@@ -194,13 +202,13 @@ impl Agenda {
         let Some(task) = self.tasks.get(&id) else { return };
         let first = task.lane.is_none_or(|lane| self.lanes.get(&lane).and_then(BTreeSet::first) == Some(&id));
         if first && !self.leased.contains(&id) {
-            self.due.entry(task.errand).or_default().insert((task.due, id));
+            self.due.entry((task.errand, task.flow)).or_default().insert((task.due, id));
         }
     }
 
     fn unlist(&mut self, id: DeliveryId) {
         if let Some(task) = self.tasks.get(&id) {
-            if let Some(ids) = self.due.get_mut(&task.errand) {
+            if let Some(ids) = self.due.get_mut(&(task.errand, task.flow)) {
                 ids.remove(&(task.due, id));
             }
             if let Some(waiting) = task.alone.and_then(|key| self.alone.get_mut(&key)) {
@@ -211,9 +219,9 @@ impl Agenda {
 }
 
 impl Pick<'_> {
-    fn admits(&self, errand: Errand) -> bool {
+    fn admits(&self, errand: Errand, flow: Flow) -> bool {
         errand.addressee() == self.addressee
-            && !self.resting.contains(&errand)
+            && !self.resting.contains(&flow)
             && !(self.without_primero && errand.needs(System::Primero))
     }
 }
@@ -226,6 +234,7 @@ mod tests {
         Task {
             id: DeliveryId(id),
             errand: Errand::OpenIntervention,
+            flow: Flow::ToPrimero,
             due: Duration::from_secs(due),
             lane: None,
             alone: None,
@@ -323,7 +332,7 @@ mod tests {
     #[test]
     fn resting_blocked_and_probing_errands_are_passed_over() {
         let mut agenda = Agenda::default();
-        agenda.put(Task { errand: Errand::SendReferral, ..task(1, 0) });
+        agenda.put(Task { errand: Errand::SendReferral, flow: Flow::ToDtp, ..task(1, 0) });
         agenda.put(Task { errand: Errand::SendFeedback, ..task(2, 1) });
         agenda.put(task(3, 0));
         agenda.put(Task { written: true, ..task(4, 1) });
@@ -332,7 +341,7 @@ mod tests {
         let all = Pick { addressee: System::Dtp, resting: &[], without_primero: true, only_written: false, not: &none };
         assert_eq!(agenda.lend(now, all).map(|task| task.id.0), Some(2));
         agenda.give_back(DeliveryId(2));
-        let resting = Pick { resting: &[Errand::SendReferral, Errand::SendFeedback], without_primero: false, ..all };
+        let resting = Pick { resting: &[Flow::ToDtp, Flow::ToPrimero], without_primero: false, ..all };
         assert_eq!(agenda.lend(now, resting), None);
         let written = Pick { addressee: System::Primero, only_written: true, ..all };
         assert_eq!(agenda.lend(now, Pick { without_primero: false, ..written }).map(|task| task.id.0), Some(4));

@@ -174,8 +174,9 @@ fn recipient_is_listed(lists: &Referrals, referral: &Referral) -> bool {
     }
 }
 
-/// A missing or blank name is on no list, not even on one with a blank entry.
-fn listed(list: &[String], name: Option<&str>) -> bool {
+/// Whether a name is on a list, whatever its case. A missing or blank name is on no list, not even on one with a blank entry.
+#[must_use]
+pub fn listed(list: &[String], name: Option<&str>) -> bool {
     let plain = |name: &str| name.trim().to_lowercase();
     name.map(plain).filter(|name| !name.is_empty()).is_some_and(|name| list.iter().any(|entry| plain(entry) == name))
 }

@@ -22,11 +22,12 @@ use tokio_util::sync::CancellationToken;
 
 use self::attempt::{Attempt, Verdict};
 pub use self::attempt::{Names, out_of_time, sign_of_primero};
+use self::look::Leaving;
 use crate::{
     agenda::{Pick, Task},
     health::Leave,
     programme::Programme,
-    referral::{DeliveryId, Errand, System},
+    referral::{DeliveryId, Errand, Flow, System},
 };
 
 /// What the courier has seen and does. Whoever waits for it to be done compares this with agenda and clock.
@@ -110,9 +111,7 @@ impl UnderWay {
         let mut health = programme.health();
         for system in System::ALL.iter().filter(|system| task.errand.needs(**system)) {
             self.using[*system as usize] -= 1;
-            if self.using[*system as usize] == 0 {
-                health[*system as usize].probe_ended();
-            }
+            health[*system as usize].ended(Some(task.id));
         }
         drop(health);
         let mut agenda = programme.spool.shared().agenda();
@@ -165,9 +164,10 @@ fn lend(programme: &Programme, under_way: &mut UnderWay, addressee: System, wake
     let both = [(addressee, probing), (System::Primero, primero_probe.is_some())];
     let probed: HashSet<DeliveryId> =
         both.iter().filter(|(_, probing)| *probing).flat_map(|(system, _)| health[*system as usize].probed()).copied().collect();
-    let pick =
-        Pick { addressee, resting: &resting, without_primero: !primero_allowed, only_written: probe == Some(true), not: &probed };
     let mut agenda = programme.spool.shared().agenda();
+    // If nothing that was written is left, any errand has to show whether our fields stick.
+    let only_written = probe == Some(true) && agenda.has_written();
+    let pick = Pick { addressee, resting: &resting, without_primero: !primero_allowed, only_written, not: &probed };
     let mut task = agenda.lend(now, pick);
     if task.is_none() && !probed.is_empty() {
         // Every errand has probed once; the round begins again.
@@ -213,31 +213,20 @@ async fn attempt(programme: Arc<Programme>, task: Task) {
 /// A look decides, and what may go at once goes with what was just read.
 async fn look_and_send(mut attempt: Attempt) {
     let programme = Arc::clone(&attempt.programme);
+    // What the look has marked as leaving leaves, even if it then stumbles over another referral.
     let mut leaving = Vec::new();
     let looked = look::attempt(&mut attempt, &mut leaving).await;
-    let leases: Vec<Lease> =
-        leaving.iter().map(|leaving| Lease { programme: Arc::clone(&programme), id: leaving.delivery.id }).collect();
     attempt.conclude(looked.err().unwrap_or(Verdict::NotNeeded(crate::reason::Reason::NothingToDo))).await;
-    // What the look let go before it stumbled goes all the same.
-    for (leaving, lease) in leaving.into_iter().zip(leases) {
-        let mut sending = Attempt::new(Arc::clone(&programme), leaving.delivery);
-        let verdict = send_referral::post(&mut sending, leaving.service_type, &leaving.message).await;
+    for Leaving { delivery, message, service_type, lease } in leaving {
+        // What can no longer go at once goes when its errand is lent like any other, after a fresh read.
+        let well = programme.health()[System::Dtp as usize].leave(programme.clock.monotonic()) == Leave::All;
+        if !well || !programme.runs(Flow::ToDtp) {
+            continue;
+        }
+        let mut sending = Attempt::new(Arc::clone(&programme), delivery);
+        let verdict = send_referral::post(&mut sending, service_type, &message).await;
         sending.conclude(verdict.unwrap_or_else(|verdict| verdict)).await;
         drop(lease);
-    }
-}
-
-/// A lease that the courier did not lend itself; it ends however the attempt does.
-struct Lease {
-    programme: Arc<Programme>,
-    id: DeliveryId,
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        let shared = self.programme.spool.shared();
-        shared.agenda().give_back(self.id);
-        shared.bell.notify_waiters();
     }
 }
 

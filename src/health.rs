@@ -72,7 +72,8 @@ pub struct Health {
     unwell: Option<Unwell>,
     block: Option<Block>,
     probed: HashSet<DeliveryId>,
-    probing: bool,
+    /// Who probes now: an errand, or a walk (`None` inside).
+    probing: Option<Option<DeliveryId>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -92,7 +93,7 @@ impl Health {
     #[must_use]
     pub fn leave(&self, now: Duration) -> Leave {
         match (self.block, self.unwell) {
-            (Some(_), _) if self.probing => Leave::None(Duration::MAX),
+            (Some(_), _) if self.probing.is_some() => Leave::None(Duration::MAX),
             (Some(block), _) if now < block.next_probe => Leave::None(block.next_probe),
             (Some(block), _) => Leave::Probe { only_written: block.reason == Reason::FieldsNotWritable },
             (None, Some(unwell)) if now < unwell.next => Leave::None(unwell.next),
@@ -126,13 +127,15 @@ impl Health {
 
     /// A probe is under way. A walk probes without an errand.
     pub fn probe_started(&mut self, errand: Option<DeliveryId>) {
-        self.probing = true;
+        self.probing = Some(errand);
         self.probed.extend(errand);
     }
 
-    /// The probe ended without a sign: the attempt never reached the system.
-    pub fn probe_ended(&mut self) {
-        self.probing = false;
+    /// An attempt, or a walk, has ended; if it was the probe and gave no sign, nobody probes now.
+    pub fn ended(&mut self, errand: Option<DeliveryId>) {
+        if self.probing == Some(errand) {
+            self.probing = None;
+        }
     }
 
     /// Probe at once: settings were loaded again.
@@ -150,7 +153,11 @@ impl Health {
         sign: Sign,
         pause: impl FnOnce(u32) -> Duration,
     ) -> Option<Change> {
-        let was_probing = std::mem::take(&mut self.probing);
+        // Only who probes speaks for the probe: an attempt that was under way before the block says nothing about it.
+        let was_probing = self.probing == Some(errand);
+        if was_probing {
+            self.probing = None;
+        }
         match sign {
             Sign::Wrong(reason) => {
                 let known = self.block.is_some_and(|block| block.reason == reason);

@@ -65,12 +65,6 @@ impl Inbox {
 }
 
 async fn any(State(inbox): State<Arc<Inbox>>, request: Request) -> Response {
-    if request.uri().path() != inbox.programme.settings.inbox.path {
-        return Problem::NoSuchPage.into_response();
-    }
-    if request.method() != Method::POST {
-        return Problem::OnlyPost.into_response();
-    }
     match receive(&inbox, request).await {
         Ok(answer) => answer,
         Err(problem) => problem.into_response(),
@@ -83,19 +77,28 @@ async fn receive(inbox: &Inbox, request: Request) -> Result<Response, Problem> {
     let now = inbox.programme.clock.now();
     let presented = presented_key(request.headers());
     let checked = presented.as_deref().map(|key| inbox.keys.check(key.as_bytes(), now));
-    match checked {
-        Some(Ok(_)) => match take(inbox, request).await {
-            Err(problem) => {
-                told_of_refusal(inbox, &problem).await;
-                Err(problem)
-            }
-            taken => taken,
-        },
-        Some(Err(KeyRefusal::Expired(_))) => {
-            told_of_refusal(inbox, &Problem::Key).await;
-            Err(Problem::Key)
-        }
-        Some(Err(KeyRefusal::Unknown)) | None => Err(Problem::Key),
+    let was_issued = matches!(checked, Some(Ok(_) | Err(KeyRefusal::Expired(_))));
+    let answer = match (misplaced(inbox, &request), checked) {
+        (Some(problem), _) => Err(problem),
+        (None, Some(Ok(_))) => take(inbox, request).await,
+        (None, Some(Err(KeyRefusal::Expired(_) | KeyRefusal::Unknown)) | None) => Err(Problem::Key),
+    };
+    if let Err(problem) = &answer
+        && was_issued
+    {
+        told_of_refusal(inbox, problem).await;
+    }
+    answer
+}
+
+/// Whether a request is for something else than the inbox.
+fn misplaced(inbox: &Inbox, request: &Request) -> Option<Problem> {
+    if request.uri().path() != inbox.programme.settings.inbox.path {
+        Some(Problem::NoSuchPage)
+    } else if request.method() != Method::POST {
+        Some(Problem::OnlyPost)
+    } else {
+        None
     }
 }
 

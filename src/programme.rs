@@ -20,7 +20,7 @@ use crate::{
     mapping::{Document, Mapping},
     primero,
     reason::Reason,
-    referral::{CaseKey, DeliveryId, Errand, Flow, System},
+    referral::{CaseKey, DeliveryId, Flow, System},
     spool::{Spool, seal::Digest, upkeep::StoredBlock},
 };
 
@@ -222,19 +222,10 @@ impl Programme {
         on && self.settings.agreement.is_valid(self.clock.now())
     }
 
-    /// Errands that wait because their flow is off or the agreement is not valid.
+    /// Flows whose errands wait: switched off, or without a valid agreement.
     #[must_use]
-    pub fn resting(&self) -> Vec<Errand> {
-        Errand::ALL
-            .iter()
-            .copied()
-            .filter(|errand| match errand {
-                Errand::OpenIntervention | Errand::SendFeedback | Errand::ReportDecision => !self.runs(Flow::ToPrimero),
-                Errand::SendReferral | Errand::RecordDecision => !self.runs(Flow::ToDtp),
-                // A look knows its walk; the walk of a flow that is off makes none.
-                Errand::Look => !self.runs(Flow::ToPrimero) && !self.runs(Flow::ToDtp),
-            })
-            .collect()
+    pub fn resting(&self) -> Vec<Flow> {
+        Flow::ALL.iter().copied().filter(|flow| !self.runs(*flow)).collect()
     }
 
     /// The n-th pause, with jitter, growing from the first to the longest.
@@ -249,7 +240,7 @@ impl Programme {
             .without_max_times()
             .build()
             .nth(n.min(64) as usize)
-            .unwrap_or(longest)
+            .map_or(longest, |pause| pause.min(longest))
     }
 
     /// One writer per case at a time: waits for its turn.

@@ -409,7 +409,8 @@ fn commit_group(connection: &Connection, shared: &Shared, group: impl Iterator<I
     let mut done: Vec<(Answer, Failed)> = Vec::new();
     let begun = connection.execute_batch("BEGIN IMMEDIATE");
     for Job { work, failed } in group {
-        if begun.is_err() {
+        // A full disk, an I/O error or a lack of memory ends the whole transaction, whichever job met it.
+        if begun.is_err() || connection.is_autocommit() {
             failed(Error::NotWritten);
             continue;
         }
@@ -418,15 +419,15 @@ fn commit_group(connection: &Connection, shared: &Shared, group: impl Iterator<I
         let Tx { told, .. } = tx;
         all.taken.extend(told.taken);
         match result {
-            Ok(answer) => {
-                // Releasing a savepoint inside a transaction writes nothing and cannot fail.
-                let _ = connection.execute_batch("RELEASE job");
+            // Releasing a savepoint fails only if the transaction is gone; then the commit fails as well.
+            Ok(answer) if connection.execute_batch("RELEASE job").is_ok() => {
                 all.lines.extend(told.lines);
                 all.tasks.extend(told.tasks);
                 all.held_back.extend(told.held_back);
                 all.checkpoint |= told.checkpoint;
                 done.push((answer, failed));
             }
+            Ok(_) => failed(Error::NotWritten),
             Err(error) => {
                 let _ = connection.execute_batch("ROLLBACK TO job; RELEASE job");
                 failed(error);

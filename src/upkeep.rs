@@ -12,9 +12,10 @@ use crate::{
     courier,
     programme::Programme,
     reason::Reason,
-    referral::{Errand, System},
+    referral::{DeliveryId, Errand, Flow, System},
     spool::{
         Error,
+        delivery::Delivery,
         settle::{Conclusion, Report},
     },
 };
@@ -53,6 +54,7 @@ pub async fn run(programme: Arc<Programme>, endings: Vec<Ending>, stop: Cancella
 pub struct Calendar {
     pruned: Option<NaiveDate>,
     told: Option<NaiveDate>,
+    half_full: bool,
 }
 
 /// One turn.
@@ -100,6 +102,12 @@ pub async fn turn(programme: &Programme, endings: &[Ending], calendar: &mut Cale
             })
             .await?;
     }
+    let waiting = programme.spool.shared().agenda().len() as u64;
+    let half_full = waiting > programme.settings.inbox.max_waiting / 2;
+    if half_full && !calendar.half_full {
+        tracing::error!(waiting, "more than half of inbox.max_waiting waits (hint: are both systems well? see /readyz)");
+    }
+    calendar.half_full = half_full;
     // Time itself may have let something go on: an agreement begins to be valid.
     programme.spool.shared().ring();
     Ok(())
@@ -108,7 +116,7 @@ pub async fn turn(programme: &Programme, endings: &[Ending], calendar: &mut Cale
 /// Ends what is out of time and cannot be attempted once more, and erases content that is too old.
 async fn end_what_is_over(programme: &Programme, now: DateTime<Utc>) -> Result<(), Error> {
     for delivery in programme.spool.read(|reading| reading.expired(now))? {
-        conclude(programme, delivery, Conclusion::Stopped { reason: Reason::Expired, feedback: None }).await?;
+        conclude(programme, delivery.id, |_| Some(Conclusion::Stopped { reason: Reason::Expired, feedback: None })).await?;
     }
     let delivery = programme.settings.delivery;
     let made_before = now - delivery.give_up_after;
@@ -118,9 +126,11 @@ async fn end_what_is_over(programme: &Programme, now: DateTime<Utc>) -> Result<(
     // Where only one goes at a time, a last attempt comes too late for all but the first.
     let grace = delivery.longest_pause;
     let resting = programme.resting();
-    for (errand, held_before) in [(Errand::OpenIntervention, Some(held_before)), (Errand::SendReferral, None)] {
+    let over = [(Errand::OpenIntervention, Flow::ToPrimero, Some(held_before)), (Errand::SendReferral, Flow::ToDtp, None)];
+    for (errand, flow, held_before) in over {
         let needed = || System::ALL.iter().copied().filter(|system| errand.needs(*system));
-        let (made_before, held_before) = if resting.contains(&errand) || needed().any(blocked) {
+        // A referral is not attempted once more when its time is over.
+        let (made_before, held_before) = if errand == Errand::SendReferral || resting.contains(&flow) || needed().any(blocked) {
             (made_before, held_before)
         } else if needed().any(unwell) {
             (made_before - grace, held_before.map(|before| before - grace))
@@ -129,39 +139,34 @@ async fn end_what_is_over(programme: &Programme, now: DateTime<Utc>) -> Result<(
             continue;
         };
         for delivery in programme.spool.read(|reading| reading.overdue(errand, made_before, held_before))? {
-            let was_held = delivery.held_since.is_some();
-            let conclusion = courier::out_of_time(programme, &delivery, was_held, now);
-            let already = delivery.reason == Some(Reason::Unconfirmed) && matches!(conclusion, Conclusion::Held { .. });
-            if !already {
-                conclude(programme, delivery, conclusion).await?;
-            }
+            conclude(programme, delivery.id, move |delivery| {
+                let conclusion = courier::out_of_time(delivery, delivery.held_since.is_some(), now);
+                let already = delivery.reason == Some(Reason::Unconfirmed) && matches!(conclusion, Conclusion::Held { .. });
+                (!already).then_some(conclusion)
+            })
+            .await?;
         }
     }
     Ok(())
 }
 
-/// Ends a delivery that nobody attempts now.
+/// Ends a delivery that nobody attempts now, by what its row says in the same transaction.
 async fn conclude(
     programme: &Programme,
-    delivery: crate::spool::delivery::Delivery,
-    conclusion: Conclusion,
+    id: DeliveryId,
+    how: impl FnOnce(&Delivery) -> Option<Conclusion> + Send + 'static,
 ) -> Result<(), Error> {
-    programme
-        .spool
-        .write(move |tx| {
-            if tx.take(delivery.id) {
-                tx.conclude(Report {
-                    delivery,
-                    conclusion,
-                    status: None,
-                    fields: Vec::new(),
-                    notes: Vec::new(),
-                    service_type: None,
-                })?;
-            }
-            Ok(())
-        })
-        .await
+    let concluded = programme.spool.write(move |tx| {
+        if !tx.take(id) {
+            return Ok(());
+        }
+        let Some(delivery) = tx.delivery(id)?.filter(|delivery| delivery.settled.is_none()) else { return Ok(()) };
+        let Some(conclusion) = how(&delivery) else { return Ok(()) };
+        let (fields, notes) = (Vec::new(), Vec::new());
+        tx.conclude(Report { delivery, conclusion, status: None, fields, notes, service_type: None })?;
+        Ok(())
+    });
+    concluded.await
 }
 
 async fn tell_endings(programme: &Programme, endings: &[Ending], now: DateTime<Utc>) -> Result<(), Error> {

@@ -15,6 +15,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     activity::{Activity, Event},
+    consent::listed,
     courier::{Names, sign_of_primero},
     decisions::NUMBER,
     health::{Leave, Sign},
@@ -113,7 +114,7 @@ impl Walks {
         if !programme.runs(walk.flow()) {
             return Err(WalkError::Resting);
         }
-        may_ask(programme)?;
+        let _asking = may_ask(programme)?;
         tell(programme, Activity { flow: Some(walk.flow()), ..Activity::new(Event::PollStarted) }).await;
         let result = walk_all(programme, walk).await;
         let status = report_to_health(programme, &result).await;
@@ -149,17 +150,26 @@ impl Drop for Turn {
     }
 }
 
-/// Whether Primero may be asked for a list now; a walk may be the probe of a Primero that is blocked.
-fn may_ask(programme: &Programme) -> Result<(), WalkError> {
+/// A walk that asks Primero; if it is the probe of a Primero that is blocked, the probe ends with it, however it ends.
+struct Asking<'a>(&'a Programme);
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        self.0.health()[System::Primero as usize].ended(None);
+    }
+}
+
+/// Whether Primero may be asked for a list now.
+fn may_ask(programme: &Programme) -> Result<Asking<'_>, WalkError> {
     let mut health = programme.health();
     let primero = &mut health[System::Primero as usize];
     match primero.leave(programme.clock.monotonic()) {
-        Leave::All | Leave::One => Ok(()),
+        Leave::All | Leave::One => Ok(Asking(programme)),
         // A walk writes nothing, so it says nothing about fields that are dropped.
         Leave::Probe { only_written: true } | Leave::None(_) => Err(WalkError::Blocked),
         Leave::Probe { only_written: false } => {
             primero.probe_started(None);
-            Ok(())
+            Ok(Asking(programme))
         }
     }
 }
@@ -168,54 +178,48 @@ fn may_ask(programme: &Programme) -> Result<(), WalkError> {
 async fn report_to_health<T>(programme: &Programme, result: &Result<T, WalkError>) -> Option<u16> {
     let (sign, status) = match result {
         Err(WalkError::Primero(trouble)) => sign_of_primero(Names::Nothing, trouble),
-        Ok(_) | Err(WalkError::UnderWay | WalkError::Resting | WalkError::Blocked | WalkError::State(_)) => {
-            (Sign::Answered, None)
-        }
+        Ok(_) => (Sign::Answered, None),
+        // These say nothing about Primero.
+        Err(WalkError::UnderWay | WalkError::Resting | WalkError::Blocked | WalkError::State(_)) => return None,
     };
     programme.report_health(System::Primero, None, sign, status).await;
     status
 }
 
 async fn walk_all(programme: &Programme, walk: Walk) -> Result<Walked, WalkError> {
-    let start = programme.settings.schedule.start_from;
-    let cursor = programme.spool.read(|reading| reading.cursor(walk))?.unwrap_or(start);
     let modules = match walk {
         Walk::Referrals => programme.settings.referrals.modules.clone(),
         Walk::Decisions => vec![programme.mapping.module().to_owned()],
     };
     let mut walked = Walked::default();
-    // With several modules the cursor is stored only by the last, and as the earliest of all: nothing is skipped.
-    let mut reached = None;
-    for (place, module) in modules.iter().enumerate() {
-        let last = place + 1 == modules.len();
-        let mut walker = Walker::new(Position { cursor }, programme.settings.schedule.overlap, PER);
-        while let Some(ask) = walker.request() {
-            let page = programme.primero.changed_cases(ask.since, ask.page, ask.per, module, &programme.fields.walk()).await?;
-            let stamps: Vec<_> = page.cases.iter().map(|case| (case.key, case.last_updated_at)).collect();
-            let step = walker.page(&stamps, page.per).map_err(|NotAsAsked| Trouble::FilterIgnored)?;
-            walked.cases += step.new.len() as u64;
-            let mut changed = Vec::new();
-            for case in step.new.iter().filter_map(|index| page.cases.get(*index)) {
-                if asks_something(programme, walk, case)? {
-                    changed.push(Changed { key: case.key, case_id: case.case_id(), stamp: case.last_updated_at });
-                }
-            }
-            drop(page);
-            let position = match (reached, last && modules.len() == 1) {
-                (_, true) => step.position.cursor,
-                _ => cursor,
-            };
-            let made = programme.spool.write(move |tx| tx.advance(walk, position, &changed)).await?;
-            walked.looks.extend(made);
-            if step.over {
-                reached = Some(reached.unwrap_or(step.position.cursor).min(step.position.cursor));
-            }
-        }
-    }
-    if let Some(reached) = reached.filter(|_| modules.len() > 1) {
-        programme.spool.write(move |tx| tx.set_cursor(walk, reached)).await?;
+    for module in modules {
+        walk_module(programme, walk, &module, &mut walked).await?;
     }
     Ok(walked)
+}
+
+/// Reads what changed in one module since the last time; each page's looks are stored together with the cursor.
+async fn walk_module(programme: &Programme, walk: Walk, module: &str, walked: &mut Walked) -> Result<(), WalkError> {
+    let schedule = &programme.settings.schedule;
+    let cursor = programme.spool.read(|reading| reading.cursor(walk, module))?.unwrap_or(schedule.start_from);
+    let mut walker = Walker::new(Position { cursor }, schedule.overlap, PER);
+    while let Some(ask) = walker.request() {
+        let page = programme.primero.changed_cases(ask.since, ask.page, ask.per, module, &programme.fields.walk()).await?;
+        let stamps: Vec<_> = page.cases.iter().map(|case| (case.key, case.last_updated_at)).collect();
+        let step = walker.page(&stamps, page.per).map_err(|NotAsAsked| Trouble::FilterIgnored)?;
+        walked.cases += step.new.len() as u64;
+        let mut changed = Vec::new();
+        for case in step.new.iter().filter_map(|index| page.cases.get(*index)) {
+            if asks_something(programme, walk, case)? {
+                changed.push(Changed { key: case.key, case_id: case.case_id(), stamp: case.last_updated_at });
+            }
+        }
+        drop(page);
+        let (of, position) = (module.to_owned(), step.position.cursor);
+        let made = programme.spool.write(move |tx| tx.advance(walk, &of, position, &changed)).await?;
+        walked.looks.extend(made);
+    }
+    Ok(())
 }
 
 /// Whether a changed case is one of this walk's: the look decides the rest.
@@ -223,12 +227,9 @@ fn asks_something(programme: &Programme, walk: Walk, case: &Case) -> Result<bool
     match walk {
         Walk::Decisions => Ok(case.services().any(|service| text(service, NUMBER).is_some())),
         Walk::Referrals => {
-            let listed = |agency: &str| {
-                let agencies = &programme.settings.referrals.implementing_agencies;
-                agencies.iter().any(|listed| listed.trim().eq_ignore_ascii_case(agency.trim()))
-            };
+            let agencies = &programme.settings.referrals.implementing_agencies;
             let concerns = case.services().any(|service| {
-                text(service, "service_implementing_agency").is_some_and(listed)
+                listed(agencies, text(service, "service_implementing_agency"))
                     || service
                         .get("service_status_referred")
                         .is_some_and(|referred| *referred == Value::Bool(true) || referred.as_str() == Some("true"))

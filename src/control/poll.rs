@@ -85,7 +85,7 @@ fn can_be_attempted(programme: &Programme, delivery: &Delivery) -> bool {
     };
     delivery.settled.is_none()
         && delivery.due <= programme.clock.now()
-        && !programme.resting().contains(&delivery.errand)
+        && !programme.resting().contains(&delivery.flow())
         && System::ALL.iter().filter(|system| delivery.errand.needs(**system)).all(allowed)
 }
 

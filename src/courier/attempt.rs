@@ -123,6 +123,11 @@ impl Attempt {
         Self { programme, delivery, notes: Vec::new(), service_type: None, signs: [None; 2] }
     }
 
+    /// Whether the errand's time is over.
+    pub fn out_of_time(&self) -> bool {
+        deadline(&self.programme, &self.delivery).is_some_and(|deadline| deadline <= self.programme.clock.now())
+    }
+
     /// Passes an answer of Primero on, or judges the trouble.
     pub fn primero<T>(&mut self, names: Names, result: Result<T, primero::Trouble>) -> Step<T> {
         self.heard_primero(names, &result);
@@ -223,7 +228,7 @@ pub fn deadline(programme: &Programme, delivery: &Delivery) -> Option<DateTime<U
 }
 
 /// How a delivery ends whose time is over.
-pub fn out_of_time(programme: &Programme, delivery: &Delivery, was_held: bool, now: DateTime<Utc>) -> Conclusion {
+pub fn out_of_time(delivery: &Delivery, was_held: bool, now: DateTime<Utc>) -> Conclusion {
     match delivery.errand {
         // UNHCR is told that it failed only if nothing of ours stands, or may stand, in Primero.
         Errand::OpenIntervention if delivery.may_have_acted || delivery.written => {
@@ -235,7 +240,7 @@ pub fn out_of_time(programme: &Programme, delivery: &Delivery, was_held: bool, n
         }
         Errand::SendReferral => Conclusion::Stopped { reason: Reason::NotSentInTime, feedback: None },
         Errand::RecordDecision | Errand::Look | Errand::ReportDecision | Errand::SendFeedback => {
-            Conclusion::Later { reason: Reason::Late, due: now + programme.settings.delivery.longest_pause }
+            Conclusion::Later { reason: Reason::Late, due: now + LOOK_AGAIN }
         }
     }
 }
@@ -248,10 +253,8 @@ fn conclusion(programme: &Programme, delivery: &Delivery, verdict: Verdict, now:
     let may_stand = delivery.errand == Errand::OpenIntervention && (delivery.may_have_acted || delivery.written);
     match verdict {
         Verdict::Delivered => Conclusion::Delivered,
-        Verdict::Later { .. } | Verdict::Blocked { .. } if over => {
-            out_of_time(programme, delivery, delivery.held_since.is_some(), now)
-        }
-        Verdict::Held { .. } if over => out_of_time(programme, delivery, true, now),
+        Verdict::Later { .. } | Verdict::Blocked { .. } if over => out_of_time(delivery, delivery.held_since.is_some(), now),
+        Verdict::Held { .. } if over => out_of_time(delivery, true, now),
         Verdict::Later { reason, retry_after, .. } => {
             let pause = programme.pause(delivery.attempts.saturating_sub(1));
             Conclusion::Later { reason, due: by(now + retry_after.unwrap_or_default().max(pause)) }

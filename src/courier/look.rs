@@ -2,6 +2,8 @@
 //!
 //! It leaves errands with references, or hands on what may go at once. It keeps nothing of the case.
 
+use std::sync::Arc;
+
 use super::{
     attempt::{Attempt, Names, Step, Verdict},
     send_referral::{message, service_named},
@@ -14,8 +16,9 @@ use crate::{
     mapping::Gap,
     personal::Personal,
     primero::{Case, Document, Referral, ReferralStatus, Trouble, text},
+    programme::Programme,
     reason::Reason,
-    referral::{CaseId, CaseKey, OutgoingId, System, Walk},
+    referral::{CaseId, CaseKey, DeliveryId, OutgoingId, System, Walk},
     spool::{
         delivery::Delivery,
         looks::Found,
@@ -34,9 +37,25 @@ pub struct Leaving {
     pub message: Personal<Document>,
     /// Primero's service type, for the counters.
     pub service_type: Option<String>,
+    /// Kept until the errand has ended.
+    pub lease: Lease,
 }
 
-/// Attempts the look; adds what leaves at once to `leaving`, whatever becomes of the rest.
+/// The lease of an errand that was made while it was lent; it is given back whatever becomes of the attempt.
+pub struct Lease {
+    programme: Arc<Programme>,
+    id: DeliveryId,
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let shared = self.programme.spool.shared();
+        shared.agenda().give_back(self.id);
+        shared.bell.notify_waiters();
+    }
+}
+
+/// Attempts the look; adds what leaves at once, also if it ends in trouble.
 pub async fn attempt(at: &mut Attempt, leaving: &mut Vec<Leaving>) -> Step<()> {
     let about = at.delivery.about.clone();
     let (Some(key), Some(walk)) = (about.case_key, about.walk) else { return Ok(()) };
@@ -62,14 +81,13 @@ async fn look_for_decisions(at: &mut Attempt, key: CaseKey) -> Step<()> {
     }
     let case_id = case.case_id();
     for (number, decided) in decisions_in(&case) {
-        let (known, own) = at.state(
-            programme
-                .spool
-                .read(|reading| Ok((reading.known_intervention(&number)?.unwrap_or_default(), reading.case_digest(key)))),
-        )?;
+        let (known, heard) = at.state(programme.spool.read(|reading| {
+            let known = reading.known_intervention(&number)?.unwrap_or_default();
+            Ok((known, reading.is_heard_from(&number, key)?))
+        }))?;
         let case_id = case_id.clone();
         let (decision, service) = match decided {
-            Decided::Once(decision, service) if known.case.is_none_or(|heard_from| heard_from == own) => (decision, service),
+            Decided::Once(decision, service) if heard => (decision, service),
             // A number that belongs to one case is heard only from that case.
             Decided::Once(..) | Decided::Contradicting => {
                 at.state(programme.spool.write(move |tx| tx.conflict(&number, case_id, key)).await)?;
@@ -91,22 +109,41 @@ async fn look_for_referrals(at: &mut Attempt, key: CaseKey, leaving: &mut Vec<Le
     at.heard_primero(Names::OneRecord, &read);
     let case = match read {
         Err(trouble @ (Trouble::NotFound | Trouble::Forbidden)) => {
+            // What was sent of it is read again daily, so this look has nothing to wait for.
+            let told = !watched.is_empty();
             for sent in watched {
                 tell_withdrawn(at, sent, Reason::OutOfSight).await?;
             }
-            if trouble == Trouble::NotFound {
+            if told || trouble == Trouble::NotFound {
                 return Ok(());
             }
             return at.primero(Names::OneRecord, Err(trouble));
         }
         other => at.primero(Names::OneRecord, other)?,
     };
+    let module = case.text("module_id");
+    if module.is_some() && !consent::listed(&programme.settings.referrals.modules, module) {
+        // A case of another module is as if absent, and named nowhere; but what left of it before is out of our sight.
+        for sent in watched {
+            tell_withdrawn(at, sent, Reason::OutOfSight).await?;
+        }
+        return Ok(());
+    }
     let referrals = programme.primero.referrals(key).await;
     let referrals = at.primero(Names::OneRecord, referrals)?;
     for sent in watched {
         watch(at, &case, &referrals, sent).await?;
     }
-    let Some(case_id) = case.case_id() else { return Ok(()) };
+    let Some(case_id) = case.case_id() else {
+        // Without its case id nothing of this case can be named to DTP; a person has to see why we cannot read it.
+        let ours = |referral: &Referral| {
+            let service = service_named(&case, referral);
+            consent::may_leave(&programme.rules(), &case, service, referral, None, programme.clock.now())
+                != consent::Verdict::NotOurs
+        };
+        let held = Verdict::Held { reason: Reason::OutOfScope, fields: vec!["case_id".to_owned()], status: None };
+        return if referrals.iter().any(ours) { Err(held) } else { Ok(()) };
+    };
     for referral in &referrals {
         leaving.extend(judge(at, &case, &case_id, referral).await?);
     }
@@ -129,14 +166,16 @@ async fn watch(at: &mut Attempt, case: &Case, referrals: &[Referral], sent: Deli
             (lost.then_some(Reason::ConsentWithdrawn), false)
         }
     };
-    if over {
-        let id = sent.id;
-        at.state(programme.spool.write(move |tx| tx.watch(id, None)).await)?;
+    if withdrawn.is_none() && !over {
+        return Ok(());
     }
-    match withdrawn {
-        Some(reason) => tell_withdrawn(at, sent, reason).await,
-        None => Ok(()),
-    }
+    let told = programme.spool.write(move |tx| {
+        if let Some(reason) = withdrawn {
+            tx.withdrawn(&sent, reason)?;
+        }
+        if over { tx.watch(sent.id, None) } else { Ok(()) }
+    });
+    at.state(told.await)
 }
 
 async fn tell_withdrawn(at: &Attempt, sent: Delivery, reason: Reason) -> Step<()> {
@@ -149,32 +188,33 @@ async fn judge(at: &mut Attempt, case: &Case, case_id: &CaseId, referral: &Refer
     let service = service_named(case, referral);
     let now = programme.clock.now();
     let verdict = consent::may_leave(&programme.rules(), case, service, referral, None, now);
-    if verdict == consent::Verdict::NotOurs {
-        return Ok(None);
-    }
-    let service_id = referral.service_record_id.clone().unwrap_or_default();
-    let Some(found) = OutgoingId::new(case_id, &service_id).map(|outgoing| Found {
+    let found = Found {
         referral: referral.id,
         case_key: case.key,
         case_id: case_id.clone(),
-        service: service_id,
-        outgoing,
-    }) else {
-        return Ok(None);
+        outgoing: referral.service_record_id.as_deref().and_then(|service| OutgoingId::new(case_id, service)),
+        service: referral.service_record_id.clone(),
     };
     match verdict {
         consent::Verdict::NotOurs => Ok(None),
-        consent::Verdict::Withheld(Reason::NotInProgress) => {
-            // Nothing to send, and so nothing that a person should do about it.
+        consent::Verdict::Withheld(Reason::NotInProgress) if referral.status == ReferralStatus::Revoked => {
+            // Who made it took it back: nothing to send, and so nothing that a person should do about it.
             at.state(programme.spool.write(move |tx| tx.nothing_to_send(found.referral)).await)?;
             Ok(None)
         }
+        // Made before our first day, and over: it was never ours to send.
+        consent::Verdict::Withheld(Reason::BeforeStart) if referral.status != ReferralStatus::InProgress => Ok(None),
         consent::Verdict::Withheld(reason) => {
             at.state(programme.spool.write(move |tx| tx.withhold(&found, reason)).await)?;
             Ok(None)
         }
         consent::Verdict::Held(reason) => {
             at.state(programme.spool.write(move |tx| tx.owe_held_referral(&found, reason, now + LOOK_AGAIN)).await)?;
+            Ok(None)
+        }
+        // DTP knows a referral by its outgoing id alone; one that has none can never be told apart from another.
+        consent::Verdict::MayLeave(_) if found.outgoing.is_none() => {
+            at.state(programme.spool.write(move |tx| tx.withhold(&found, Reason::ServiceNotNamed)).await)?;
             Ok(None)
         }
         consent::Verdict::MayLeave(basis) => {
@@ -203,7 +243,10 @@ async fn leave(at: &mut Attempt, case: &Case, service: Personal<Document>, found
     let basis = well.then_some(basis);
     let owed = at.state(programme.spool.write(move |tx| tx.owe_referral(&found, basis)).await)?;
     let service_type = text(service.reveal(), "service_type").map(str::to_owned);
-    Ok(owed.filter(|_| well).map(|delivery| Leaving { delivery, message, service_type }))
+    Ok(owed.filter(|_| well).map(|delivery| {
+        let lease = Lease { programme, id: delivery.id };
+        Leaving { delivery, message, service_type, lease }
+    }))
 }
 
 /// A referral that cannot be mapped: a person must know, and DTP is told nothing.

@@ -2,10 +2,13 @@
 //!
 //! Never the wrong child: no write without an exact match on every identifier given, and no guess between several.
 
+mod confirm;
+
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
+use self::confirm::confirm;
 use super::attempt::{Attempt, Names, Step, Verdict};
 use crate::{
     config::ClosedCase,
@@ -14,8 +17,7 @@ use crate::{
     personal::Personal,
     primero::{Case, Document, Filter, Trouble, text},
     reason::Reason,
-    referral::{CaseKey, System},
-    spool::settle::Note,
+    referral::{CaseKey, State, System},
 };
 
 /// How often the service may be gone after we wrote it before a person looks.
@@ -57,16 +59,18 @@ pub async fn attempt(at: &mut Attempt) -> Step<Verdict> {
     loop {
         matches += 1;
         let (case, wrote) = match match_case(at, &draft).await? {
+            Matched::None if was_gone_twice(at) => return Err(Verdict::held(Reason::Unconfirmed)),
             Matched::None => {
                 let wrote = create(at, &draft).await?;
                 (CaseKey(programme.spool.identity().case_key(draft.person_number.reveal())), wrote)
             }
             Matched::One(case) if service_of(at, &case, &draft).is_some() => (case.key, false),
+            Matched::One(_) if was_gone_twice(at) => return Err(Verdict::held(Reason::Unconfirmed)),
             Matched::One(case) => {
                 let _turn = programme.write_alone(case.key).await;
                 match add_service(at, &case, &draft).await? {
                     true => (case.key, true),
-                    // The case vanished between our reading and our writing.
+                    // The case vanished, or got a number, between our reading and our writing.
                     false if matches < MOST_MATCHES => continue,
                     false => return Err(Verdict::later(Reason::CaseChanged)),
                 }
@@ -79,6 +83,15 @@ pub async fn attempt(at: &mut Attempt) -> Step<Verdict> {
             None => return Err(Verdict::held(Reason::Unconfirmed)),
         }
     }
+}
+
+/// Whether this is held because our service was gone twice. Somebody may have taken it away on purpose, so looking again
+/// writes nothing; only a person has it written once more. What could not be made sure in time is held by the same reason:
+/// if nothing of it stands after all, it may still be delivered.
+fn was_gone_twice(at: &Attempt) -> bool {
+    let delivery = &at.delivery;
+    let in_time = |since| since < delivery.made + at.programme.settings.delivery.give_up_after;
+    delivery.state == State::Held && delivery.reason == Some(Reason::Unconfirmed) && delivery.held_since.is_some_and(in_time)
 }
 
 /// The rows of the intervention, out of the parcel.
@@ -133,12 +146,12 @@ async fn match_case(at: &mut Attempt, draft: &CaseDraft) -> Step<Matched> {
         (Some(case), None) if case.text(&identity.person_number).is_none() => case,
         (Some(_), None) => return Err(Verdict::held(Reason::IdentifiersDiffer)),
         (None, None) => {
-            at.delivery.may_have_acted = false;
+            settle_doubt(at, draft, None).await?;
             return match_none(at, number, &identity.person_number).await;
         }
     };
     if service_of(at, &case, draft).is_none() {
-        at.delivery.may_have_acted = false;
+        settle_doubt(at, draft, Some(case.key)).await?;
     }
     let fields = matching::contradictions(&identity, draft.new_case.reveal(), case.document.reveal());
     if fields.is_empty() {
@@ -146,6 +159,29 @@ async fn match_case(at: &mut Attempt, draft: &CaseDraft) -> Step<Matched> {
     } else {
         Err(Verdict::Held { reason: Reason::IdentityDiffers, fields, status: None })
     }
+}
+
+/// A write may have happened, and the case that matches does not show it. Before anything is written, or UNHCR is told that
+/// nothing stands, the cases that we may have written to are read: staff may have changed what we would find them by.
+async fn settle_doubt(at: &mut Attempt, draft: &CaseDraft, seen: Option<CaseKey>) -> Step<()> {
+    if !at.delivery.may_have_acted {
+        return Ok(());
+    }
+    let programme = at.programme.clone();
+    let made = CaseKey(programme.spool.identity().case_key(draft.person_number.reveal()));
+    let doubtful: BTreeSet<CaseKey> =
+        at.delivery.about.case_key.into_iter().chain([made]).filter(|key| Some(*key) != seen).collect();
+    for key in doubtful {
+        let read = programme.primero.case(key, &programme.fields.flow1()).await;
+        at.heard_primero(Names::OneRecord, &read);
+        match read {
+            Ok(case) if service_of(at, &case, draft).is_some() => return Err(Verdict::held(Reason::Unconfirmed)),
+            Ok(_) | Err(Trouble::NotFound) => {}
+            Err(trouble) => return at.primero(Names::OneRecord, Err(trouble)),
+        }
+    }
+    at.delivery.may_have_acted = false;
+    Ok(())
 }
 
 /// Nobody carries the number. Before a case is made for it, somebody might carry it in another spelling.
@@ -192,7 +228,11 @@ async fn create(at: &mut Attempt, draft: &CaseDraft) -> Step<bool> {
             at.delivery.new_case = Some(true);
             return Ok(true);
         }
-        Err(Trouble::Conflict) => true,
+        Err(Trouble::Conflict) => {
+            // Until it is read, nobody knows whether what stands there is ours.
+            at.delivery.may_have_acted = true;
+            true
+        }
         Err(Trouble::Unwell(unwell)) if unwell.effect_possible => {
             at.delivery.may_have_acted = true;
             false
@@ -205,9 +245,11 @@ async fn create(at: &mut Attempt, draft: &CaseDraft) -> Step<bool> {
     at.heard_primero(Names::OneRecord, &read);
     match read {
         Ok(case) if !case.enabled || case.text("module_id") != Some(programme.mapping.module()) => {
+            at.delivery.may_have_acted = service_of(at, &case, draft).is_some();
             Err(Verdict::held(Reason::CaseOutOfReach))
         }
         Ok(case) => {
+            at.delivery.may_have_acted = service_of(at, &case, draft).is_some();
             let number = case.text(&programme.mapping.identity().person_number);
             if number == Some(draft.person_number.reveal().as_str()) {
                 // Ours from before. Without our service it is matched again, as any case that is there.
@@ -219,13 +261,18 @@ async fn create(at: &mut Attempt, draft: &CaseDraft) -> Step<bool> {
             }
         }
         Err(Trouble::Forbidden) => Err(Verdict::held(Reason::CaseOutOfReach)),
-        Err(Trouble::NotFound) if conflict => Err(Verdict::held(Reason::CaseOutOfReach)),
+        Err(Trouble::NotFound) if conflict => {
+            // It was the case id that is taken: nothing was made.
+            at.delivery.may_have_acted = false;
+            Err(Verdict::held(Reason::CaseOutOfReach))
+        }
         Err(Trouble::NotFound) => Err(Verdict::later(Reason::ConnectionLost)),
         Err(trouble) => at.primero(Names::OneRecord, Err(trouble)),
     }
 }
 
-/// Adds the service to a case, and nothing else but identity values that it lacks. `false` if the case is not there any more.
+/// Adds the service to a case, and nothing else but identity values that it lacks. `false` if the case is not there any more,
+/// or not as it was matched.
 async fn add_service(at: &mut Attempt, case: &Case, draft: &CaseDraft) -> Step<bool> {
     let programme = at.programme.clone();
     match case.text("status") {
@@ -241,22 +288,46 @@ async fn add_service(at: &mut Attempt, case: &Case, draft: &CaseDraft) -> Step<b
             ClosedCase::Reopen => {}
         },
     }
-    let mut document = missing_identity(at, case, draft).await?;
+    let Some(mut document) = missing_identity(at, case, draft).await? else { return Ok(false) };
     document.insert("services_section".to_owned(), json!([draft.service.reveal()]));
+    // Stored before anything is written: after a crash this case is read, whatever number it carries by then.
+    at.delivery.about.case_key = Some(case.key);
+    let writing = at.delivery.clone();
+    at.state(programme.spool.write(move |tx| tx.store_references(&writing)).await)?;
     patch(at, case.key, &document).await
 }
 
 /// Identity values that the case lacks and our role is known to read: only then is "empty" known to be empty.
-async fn missing_identity(at: &mut Attempt, case: &Case, draft: &CaseDraft) -> Step<Document> {
-    let lacks = |field: &&String| is_empty(case.document.reveal().get(*field));
-    if !draft.if_empty.reveal().keys().any(|field| lacks(&field)) {
-        return Ok(Document::new());
+/// `None` if the case has got one of them since it was matched: then it may be another child's.
+async fn missing_identity(at: &mut Attempt, case: &Case, draft: &CaseDraft) -> Step<Option<Document>> {
+    let lacks = |case: &Case, field: &String| is_empty(case.document.reveal().get(field));
+    if !draft.if_empty.reveal().keys().any(|field| lacks(case, field)) {
+        return Ok(Some(Document::new()));
     }
     let programme = at.programme.clone();
-    let readable = programme.readable().await;
-    let readable = at.primero(Names::Nothing, readable)?;
-    let missing = draft.if_empty.reveal().iter().filter(|(field, _)| readable.contains(*field) && lacks(field));
-    Ok(missing.map(|(field, value)| (field.clone(), value.clone())).collect())
+    let readable = match programme.readable().await {
+        Ok(readable) => readable,
+        // This is a nicety: what Primero does not tell us here stops nothing; a Primero that is unwell is another matter.
+        Err(trouble @ (Trouble::Unauthorized | Trouble::Unwell(_))) => return at.primero(Names::Nothing, Err(trouble)),
+        Err(_) => return Ok(Some(Document::new())),
+    };
+    let missing: Document = draft
+        .if_empty
+        .reveal()
+        .iter()
+        .filter(|(field, _)| readable.contains(*field) && lacks(case, field))
+        .map(|(field, value)| (field.clone(), value.clone()))
+        .collect();
+    if missing.is_empty() {
+        return Ok(Some(missing));
+    }
+    let read = programme.primero.case(case.key, &programme.fields.flow1()).await;
+    at.heard_primero(Names::OneRecord, &read);
+    let now = match read {
+        Err(Trouble::NotFound) => return Ok(None),
+        other => at.primero(Names::OneRecord, other)?,
+    };
+    Ok(missing.keys().all(|field| lacks(&now, field)).then_some(missing))
 }
 
 async fn patch(at: &mut Attempt, key: CaseKey, document: &Document) -> Step<bool> {
@@ -274,94 +345,6 @@ async fn patch(at: &mut Attempt, key: CaseKey, document: &Document) -> Step<bool
             }
             at.primero(Names::OneRecord, Err(trouble))
         }
-    }
-}
-
-/// Reads the case again: is our service there, with number, type and status? `None` if it is gone.
-async fn confirm(at: &mut Attempt, key: CaseKey, draft: &CaseDraft, wrote: bool) -> Step<Option<Verdict>> {
-    at.delivery.may_have_acted |= wrote;
-    let Some((case, service)) = read_service(at, key, draft).await? else { return Ok(None) };
-    let names = at.programme.mapping.service_fields().clone();
-    let sent = draft.service.reveal();
-    let essential = [&names.number, &names.service_type, &names.status];
-    let missing: Vec<&String> = essential.into_iter().filter(|field| is_empty(service.get(*field))).collect();
-    if !missing.is_empty() {
-        at.delivery.written = true;
-        let not_writable = || Verdict::Blocked { system: System::Primero, reason: Reason::FieldsNotWritable, status: Some(200) };
-        if wrote {
-            return Err(not_writable());
-        }
-        // An item that is there already gets the keys that it lacks, and nothing else of it.
-        let mut item: Document = missing.iter().filter_map(|field| Some(((*field).clone(), sent.get(*field)?.clone()))).collect();
-        item.insert(UNIQUE_ID.to_owned(), service.get(UNIQUE_ID).cloned().unwrap_or(Value::Null));
-        let document = Document::from_iter([("services_section".to_owned(), json!([item]))]);
-        let turn = at.programme.clone();
-        let _turn = turn.write_alone(key).await;
-        if !patch(at, key, &document).await? {
-            return Ok(None);
-        }
-        let Some((_, service)) = read_service(at, key, draft).await? else { return Ok(None) };
-        if essential.into_iter().any(|field| is_empty(service.get(field))) {
-            return Err(not_writable());
-        }
-    }
-    let Some(case_id) = case.case_id() else {
-        at.delivery.written = true;
-        return Err(Verdict::Held { reason: Reason::Unconfirmed, fields: vec!["case_id".to_owned()], status: None });
-    };
-    notes(at, &case, &service, draft, wrote);
-    at.delivery.written = true;
-    at.delivery.about.case_key = Some(key);
-    at.delivery.about.case_id = Some(case_id);
-    at.delivery.about.service = text(&service, UNIQUE_ID).map(str::to_owned);
-    at.delivery.new_case = at.delivery.new_case.or(Some(false));
-    Ok(Some(Verdict::Delivered))
-}
-
-async fn read_service(at: &mut Attempt, key: CaseKey, draft: &CaseDraft) -> Step<Option<(Case, Document)>> {
-    let programme = at.programme.clone();
-    let read = programme.primero.case(key, &programme.fields.flow1()).await;
-    at.heard_primero(Names::OneRecord, &read);
-    let case = match read {
-        Err(Trouble::NotFound) => return Ok(None),
-        other => at.primero(Names::OneRecord, other)?,
-    };
-    let service = service_of(at, &case, draft).cloned();
-    Ok(service.map(|service| (case, service)))
-}
-
-/// What a person should know although it was delivered.
-fn notes(at: &mut Attempt, case: &Case, service: &Document, draft: &CaseDraft, wrote: bool) {
-    let names = at.programme.mapping.service_fields().clone();
-    let sent = draft.service.reveal();
-    let changed = |field: &&String| {
-        let (ours, theirs) = (sent.get(*field), service.get(*field));
-        !is_empty(theirs) && ours != theirs
-    };
-    let mut differing: Vec<String> =
-        [&names.number, &names.service_type, &names.status].into_iter().filter(changed).cloned().collect();
-    let created = at.delivery.new_case == Some(true);
-    if !created {
-        differing.extend(matching::differing(at.programme.mapping.identity(), draft.new_case.reveal(), case.document.reveal()));
-    }
-    if !differing.is_empty() {
-        at.notes.push(Note::Differs(differing));
-    }
-    if !wrote {
-        return;
-    }
-    let lost = |sent: &Document, stored: &Document| -> BTreeSet<String> {
-        sent.iter()
-            .filter(|(field, value)| !is_empty(Some(value)) && is_empty(stored.get(*field)))
-            .map(|(field, _)| field.clone())
-            .collect()
-    };
-    let mut not_stored = lost(sent, service);
-    if created {
-        not_stored.extend(lost(draft.new_case.reveal(), case.document.reveal()));
-    }
-    if !not_stored.is_empty() {
-        at.notes.push(Note::NotStored(not_stored.into_iter().collect()));
     }
 }
 

@@ -38,7 +38,7 @@ pub async fn attempt(at: &mut Attempt) -> Step<Verdict> {
             at.delivery.about.case_key = Some(key);
             at.delivery.about.referral = Some(referral.id);
             let chosen = at.delivery.clone();
-            at.state(programme.spool.write(move |tx| tx.choose_referral(&chosen)).await)?;
+            at.state(programme.spool.write(move |tx| tx.store_references(&chosen)).await)?;
             record(at, key, referral.id, &decision).await
         }
         (ReferralStatus::Accepted | ReferralStatus::Rejected | ReferralStatus::Done | ReferralStatus::Revoked, _) => {
@@ -79,10 +79,8 @@ fn choose<'a>(at: &Attempt, outgoing: &OutgoingId, referrals: &'a [Referral], it
     if named.iter().any(|referral| referral.service_record_id != named[0].service_record_id) {
         return Err(Verdict::held(Reason::SeveralReferralsFit));
     }
-    let (sent, digests) = at.state(at.programme.spool.read(|reading| {
-        let digests: Vec<_> = named.iter().map(|referral| reading.referral_digest(referral.id)).collect();
-        Ok((reading.referrals_taken_under(outgoing)?, digests))
-    }))?;
+    let ids: Vec<ReferralId> = named.iter().map(|referral| referral.id).collect();
+    let sent = at.state(at.programme.spool.read(|reading| reading.sent_under(outgoing, &ids)))?;
     let Some(last) = sent.last() else {
         let newest = named
             .into_iter()
@@ -90,11 +88,12 @@ fn choose<'a>(at: &Attempt, outgoing: &OutgoingId, referrals: &'a [Referral], it
             .max_by_key(|referral| referral.created_at);
         return newest.ok_or(Verdict::held(Reason::NoSuchReferral));
     };
-    if sent.len() > 1 && review_date(item).is_none_or(|reviewed| reviewed <= last.taken) {
+    // Of one whose answer was lost nobody knows when it was taken, so no date can be later than that.
+    let later = |reviewed| last.taken.is_some_and(|taken| reviewed > taken);
+    if sent.len() > 1 && !review_date(item).is_some_and(later) {
         return Err(Verdict::held(Reason::SentTwiceUnderThisId));
     }
-    let place = digests.iter().position(|digest| *digest == last.referral);
-    place.map(|place| named[place]).ok_or(Verdict::held(Reason::NoSuchReferral))
+    last.referral.and_then(|id| find(referrals, id)).ok_or(Verdict::held(Reason::NoSuchReferral))
 }
 
 fn find(referrals: &[Referral], id: ReferralId) -> Option<&Referral> {
@@ -119,6 +118,10 @@ async fn record(at: &mut Attempt, key: CaseKey, id: ReferralId, decision: &Refer
     at.heard_primero(Names::OneRecord, &decided);
     match decided {
         Ok(status) if is(status, decision.decision) => Ok(Verdict::Delivered),
+        // Not applied, and nobody decided: UNHCR's decision must not be lost.
+        Ok(ReferralStatus::InProgress) => {
+            Err(Verdict::Held { reason: Reason::DecisionRefused, fields: Vec::new(), status: Some(200) })
+        }
         Ok(_) => Ok(decided_before(at)),
         Err(Trouble::Invalid(fields)) => {
             if fields.iter().any(|field| field.contains("consent")) {

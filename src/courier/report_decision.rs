@@ -22,7 +22,9 @@ pub async fn attempt(at: &mut Attempt) -> Step<Verdict> {
         other => at.primero(Names::OneRecord, other)?,
     };
     let (decision, service) = match decisions_in(&case).remove(&number) {
-        _ if !case.enabled => return Ok(Verdict::NotNeeded(Reason::NoLongerADecision)),
+        _ if !case.enabled || case.text("module_id") != Some(programme.mapping.module()) => {
+            return Ok(Verdict::NotNeeded(Reason::NoLongerADecision));
+        }
         None => return Ok(Verdict::NotNeeded(Reason::NoLongerADecision)),
         Some(Decided::Contradicting) => {
             let case_id = case.case_id();
@@ -31,7 +33,14 @@ pub async fn attempt(at: &mut Attempt) -> Step<Verdict> {
         }
         Some(Decided::Once(decision, service)) => (decision, Personal::new(service.clone())),
     };
-    let known = at.state(programme.spool.read(|reading| reading.known_intervention(&number)))?;
+    let (known, heard) = at.state(
+        programme.spool.read(|reading| Ok((reading.known_intervention(&number)?, reading.is_heard_from(&number, key)?))),
+    )?;
+    if !heard {
+        let case_id = case.case_id();
+        at.state(programme.spool.write(move |tx| tx.conflict(&number, case_id, key)).await)?;
+        return Ok(Verdict::NotNeeded(Reason::Conflict));
+    }
     if known.is_some_and(|known| known.last_status == Some(decision)) {
         return Ok(Verdict::NotNeeded(Reason::AlreadyReported));
     }

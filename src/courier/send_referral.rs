@@ -13,6 +13,9 @@ use crate::{
 /// Attempts the delivery from its references.
 pub async fn attempt(at: &mut Attempt) -> Step<Verdict> {
     let programme = at.programme.clone();
+    if at.out_of_time() {
+        return Ok(Verdict::Stopped(Reason::NotSentInTime));
+    }
     let about = at.delivery.about.clone();
     let (Some(key), Some(id)) = (about.case_key, about.referral) else {
         return Ok(Verdict::NotNeeded(Reason::NothingToDo));
@@ -45,7 +48,7 @@ pub async fn attempt(at: &mut Attempt) -> Step<Verdict> {
             match reason {
                 Reason::ConsentMissing => withdrawn(at, Reason::ConsentWithdrawn),
                 Reason::CaseDisabled => withdrawn(at, Reason::CaseDisabled),
-                Reason::NotInProgress if referral.status == ReferralStatus::Revoked => withdrawn(at, Reason::ReferralRevoked),
+                Reason::NotInProgress => return Ok(over(at, referral.status)),
                 _ => {}
             }
             return Ok(Verdict::Withheld(reason));
@@ -57,6 +60,26 @@ pub async fn attempt(at: &mut Attempt) -> Step<Verdict> {
     at.may_have_left().await?;
     let service_type = text(service.reveal(), "service_type").map(str::to_owned);
     post(at, service_type, &message).await
+}
+
+/// The referral is not in progress any more, and we do not know that DTP took it.
+fn over(at: &mut Attempt, status: ReferralStatus) -> Verdict {
+    let may_have_left = at.delivery.may_have_acted;
+    match status {
+        ReferralStatus::Revoked if may_have_left => {
+            withdrawn(at, Reason::ReferralRevoked);
+            Verdict::Withheld(Reason::NotInProgress)
+        }
+        // Taken back by who made it, before it left.
+        ReferralStatus::Revoked => Verdict::NotNeeded(Reason::NotInProgress),
+        // Only our answer was lost: UNHCR has decided already.
+        ReferralStatus::Accepted | ReferralStatus::Rejected | ReferralStatus::Done if may_have_left => {
+            Verdict::NotNeeded(Reason::DecidedBefore)
+        }
+        ReferralStatus::InProgress | ReferralStatus::Accepted | ReferralStatus::Rejected | ReferralStatus::Done => {
+            Verdict::Withheld(Reason::NotInProgress)
+        }
+    }
 }
 
 /// Posts a message whose errand is marked as one that may have left.

@@ -15,7 +15,10 @@ use axum_server::{
     accept::{Accept, NoDelayAcceptor},
     tls_rustls::{RustlsAcceptor, RustlsConfig},
 };
-use hyper_util::rt::TokioTimer;
+use hyper_util::{
+    rt::{TokioExecutor, TokioTimer},
+    server::conn::auto,
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
@@ -51,15 +54,21 @@ pub async fn serve(
         Some(tls) => {
             let acceptor = RustlsAcceptor::new(RustlsConfig::from_config(Arc::new(tls))).acceptor(door);
             let mut server = axum_server::from_tcp(listener)?.acceptor(acceptor).handle(handle);
-            server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME);
+            mind_the_head(server.http_builder());
             server.serve(service).await
         }
         None => {
             let mut server = axum_server::from_tcp(listener)?.acceptor(door).handle(handle);
-            server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME);
+            mind_the_head(server.http_builder());
             server.serve(service).await
         }
     }
+}
+
+/// HTTP/1 only: while a builder still has to find out which version it hears, no limit of time holds.
+fn mind_the_head(builder: &mut auto::Builder<TokioExecutor>) {
+    *builder = builder.clone().http1_only();
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME);
 }
 
 /// Lets only so many connections in; one too many is closed at once.

@@ -3,6 +3,7 @@
 //! Nothing here fails: whoever maps the rows later finds every gap.
 
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::{
     Document, Mapping,
@@ -34,9 +35,12 @@ impl Mapping {
         number.as_str().map(|number| Personal::new(number.to_owned()))
     }
 
-    /// The case that DTP believes it is, if it named one.
+    /// The case that DTP believes it is, if it named one by a UUID. Anything else that somebody may have typed there
+    /// stays in the parcel: it might be a name.
     #[must_use]
     pub fn named_case(&self, rows: &[Document]) -> Option<CaseId> {
-        self.given_case_id(rows, &mut Vec::new())?.parse().ok()
+        let given = self.given_case_id(rows, &mut Vec::new())?;
+        Uuid::try_parse(&given).ok()?;
+        given.parse().ok()
     }
 }

@@ -173,7 +173,11 @@ impl Tx<'_> {
         let known = self.reading().known_intervention(number)?;
         let delivered = known
             .filter(|known| known.content.is_some())
-            .map(|known| Compared { same_content: known.content == Some(content), same_person: known.person == person });
+            // A post that names no person names no other person either.
+            .map(|known| Compared {
+                same_content: known.content == Some(content),
+                same_person: person.is_none() || known.person == person,
+            });
         let newest = newest.map(|newest| {
             let compared =
                 Compared { same_content: newest.about.content == Some(content), same_person: newest.about.person == person };
@@ -217,6 +221,12 @@ impl Tx<'_> {
         let Sealed { key_name, bytes } = self.shared.sealer.seal(delivery, kind, plain);
         self.connection.prepare_cached("INSERT INTO parcels VALUES (?1, ?2, ?3)")?.execute((delivery.0, key_name, bytes))?;
         Ok(())
+    }
+
+    /// Whether a post could be stored now: writes, as only a write can tell, and changes nothing.
+    pub fn check_room(&self) -> Result<(), Error> {
+        self.connection.execute("UPDATE meta SET value = value WHERE name = 'schema'", [])?;
+        self.check_size()
     }
 
     /// Whether `state.max_size` leaves room for another post.

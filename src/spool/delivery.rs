@@ -207,6 +207,7 @@ impl Delivery {
         Task {
             id: self.id,
             errand: self.errand,
+            flow: self.flow(),
             due: monotonic + (self.due - now).to_std().unwrap_or_default().min(longest),
             lane: lane.map(short),
             alone: alone.map(short),

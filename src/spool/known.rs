@@ -97,7 +97,7 @@ impl Reading<'_> {
         Ok(known.optional()?)
     }
 
-    /// Whether DTP took this referral.
+    /// Whether DTP took this referral, or it was given up so long ago that its delivery is forgotten: it is never sent again.
     pub fn referral_taken(&self, id: ReferralId) -> Result<bool, Error> {
         let mut statement = self.connection.prepare_cached("SELECT 1 FROM known_referrals WHERE referral = ?1")?;
         Ok(statement.exists([self.referral_digest(id)])?)
@@ -156,6 +156,14 @@ impl Tx<'_> {
              ON CONFLICT (number) DO UPDATE SET case_hash = coalesce(case_hash, ?2), last_status = ?3",
         )?;
         statement.execute((self.shared.number_digest(number), case, status.code()))?;
+        Ok(())
+    }
+
+    /// This referral was given up: it is never sent by itself.
+    pub(super) fn know_given_up(&mut self, referral: ReferralId) -> Result<(), Error> {
+        let referral = self.reading().referral_digest(referral);
+        let mut statement = self.connection.prepare_cached("INSERT OR IGNORE INTO known_referrals VALUES (?1, x'', ?2)")?;
+        statement.execute((referral, self.now.timestamp_millis()))?;
         Ok(())
     }
 

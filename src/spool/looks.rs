@@ -36,10 +36,10 @@ pub struct Found {
     pub case_key: CaseKey,
     /// Its case.
     pub case_id: CaseId,
-    /// The service.
-    pub service: String,
-    /// The id under which DTP will know it.
-    pub outgoing: OutgoingId,
+    /// The service, if it names one.
+    pub service: Option<String>,
+    /// The id under which DTP will know it; `None` if it names no service.
+    pub outgoing: Option<OutgoingId>,
 }
 
 /// What is known of a referral already.
@@ -51,18 +51,21 @@ pub struct Sending {
     pub newest: Option<Delivery>,
 }
 
-impl Reading<'_> {
-    /// Where a walk's next reading begins.
-    pub fn cursor(&self, walk: Walk) -> Result<Option<DateTime<Utc>>, Error> {
-        let mut statement = self.connection.prepare_cached("SELECT position FROM cursors WHERE walk = ?1")?;
-        let position: Option<i64> = statement.query_row([walk.code()], |row| row.get(0)).optional()?;
-        Ok(position.and_then(DateTime::from_timestamp_millis))
-    }
+/// A referral that was sent under an outgoing id, or may have been.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SentUnder {
+    /// Which, if it is among those asked about.
+    pub referral: Option<ReferralId>,
+    /// When DTP took it; `None` if it may have been, without an answer that we saw.
+    pub taken: Option<DateTime<Utc>>,
+}
 
-    /// Whether this change of a case led to a look already.
-    pub fn was_seen(&self, walk: Walk, changed: &Changed) -> Result<bool, Error> {
-        let mut statement = self.connection.prepare_cached("SELECT 1 FROM seen WHERE walk = ?1 AND pair = ?2")?;
-        Ok(statement.exists((walk.code(), self.pair(changed)))?)
+impl Reading<'_> {
+    /// Where a walk's next reading of a module begins.
+    pub fn cursor(&self, walk: Walk, module: &str) -> Result<Option<DateTime<Utc>>, Error> {
+        let mut statement = self.connection.prepare_cached("SELECT position FROM cursors WHERE walk = ?1 AND module = ?2")?;
+        let position: Option<i64> = statement.query_row((walk.code(), module), |row| row.get(0)).optional()?;
+        Ok(position.and_then(DateTime::from_timestamp_millis))
     }
 
     /// Whether a referral of this case was sent, or may have been, and is still watched.
@@ -90,6 +93,23 @@ impl Reading<'_> {
         Ok(Sending { taken: self.referral_taken(referral)?, newest: newest.into_iter().next() })
     }
 
+    /// What was sent under an outgoing id, or may have been, oldest first. `referrals` are those that the id could name.
+    pub fn sent_under(&self, outgoing: &OutgoingId, referrals: &[ReferralId]) -> Result<Vec<SentUnder>, Error> {
+        let mut sent = Vec::new();
+        for known in self.referrals_taken_under(outgoing)? {
+            let referral = referrals.iter().find(|id| self.referral_digest(**id) == known.referral).copied();
+            sent.push((known.taken, SentUnder { referral, taken: Some(known.taken) }));
+        }
+        for id in referrals {
+            let Sending { taken, newest } = self.sending(*id)?;
+            if let Some(newest) = newest.filter(|newest| !taken && newest.may_have_acted) {
+                sent.push((newest.made, SentUnder { referral: Some(*id), taken: None }));
+            }
+        }
+        sent.sort_by_key(|(at, _)| *at);
+        Ok(sent.into_iter().map(|(_, sent)| sent).collect())
+    }
+
     /// The open report of a decision about a number that nobody attempts now.
     pub fn open_report(&self, number: &InterventionNumber) -> Result<Option<Delivery>, Error> {
         let open = select(
@@ -101,6 +121,20 @@ impl Reading<'_> {
         Ok(open.into_iter().find(|delivery| !agenda.is_lent(delivery.id)))
     }
 
+    /// Whether decisions about a number are heard from this case. The case that it was delivered to is the only one,
+    /// or else the one from which it was heard first.
+    pub fn is_heard_from(&self, number: &InterventionNumber, key: CaseKey) -> Result<bool, Error> {
+        if let Some(case) = self.known_intervention(number)?.and_then(|known| known.case) {
+            return Ok(case == self.case_digest(key));
+        }
+        let first = select(
+            self.connection,
+            "intervention = ?1 AND errand = 'report_decision' AND settled IS NULL ORDER BY id LIMIT 1",
+            &[&number.as_str()],
+        )?;
+        Ok(first.first().is_none_or(|first| first.about.case_key == Some(key)))
+    }
+
     fn pair(&self, changed: &Changed) -> Digest {
         let mut bytes = changed.key.0.into_bytes().to_vec();
         bytes.extend(changed.stamp.timestamp_millis().to_be_bytes());
@@ -110,27 +144,35 @@ impl Reading<'_> {
 
 impl Tx<'_> {
     /// Stores looks and the cursor in one transaction. Returns the looks made.
-    pub fn advance(&mut self, walk: Walk, position: DateTime<Utc>, changed: &[Changed]) -> Result<Vec<DeliveryId>, Error> {
+    pub fn advance(
+        &mut self,
+        walk: Walk,
+        module: &str,
+        position: DateTime<Utc>,
+        changed: &[Changed],
+    ) -> Result<Vec<DeliveryId>, Error> {
         let mut made = Vec::new();
         for changed in changed {
             let pair = self.reading().pair(changed);
-            let mut statement = self.connection.prepare_cached("INSERT OR IGNORE INTO seen VALUES (?1, ?2, ?3)")?;
-            if statement.execute((walk.code(), pair, changed.stamp.timestamp_millis()))? == 1 {
+            let mut statement = self.connection.prepare_cached("INSERT OR IGNORE INTO seen VALUES (?1, ?2, ?3, ?4)")?;
+            if statement.execute((walk.code(), module, pair, changed.stamp.timestamp_millis()))? == 1 {
                 made.extend(self.owe_look(walk, changed.key, changed.case_id.clone())?);
             }
         }
-        self.connection
-            .prepare_cached("DELETE FROM seen WHERE walk = ?1 AND stamp < ?2")?
-            .execute((walk.code(), position.timestamp_millis() - 1000))?;
-        self.set_cursor(walk, position)?;
+        self.connection.prepare_cached("DELETE FROM seen WHERE walk = ?1 AND module = ?2 AND stamp < ?3")?.execute((
+            walk.code(),
+            module,
+            position.timestamp_millis() - 1000,
+        ))?;
+        self.set_cursor(walk, module, position)?;
         Ok(made)
     }
 
     /// Moves a walk's cursor.
-    pub fn set_cursor(&mut self, walk: Walk, position: DateTime<Utc>) -> Result<(), Error> {
+    pub fn set_cursor(&mut self, walk: Walk, module: &str, position: DateTime<Utc>) -> Result<(), Error> {
         self.connection
-            .prepare_cached("INSERT INTO cursors VALUES (?1, ?2) ON CONFLICT (walk) DO UPDATE SET position = ?2")?
-            .execute((walk.code(), position.timestamp_millis()))?;
+            .prepare_cached("INSERT INTO cursors VALUES (?1, ?2, ?3) ON CONFLICT (walk, module) DO UPDATE SET position = ?3")?
+            .execute((walk.code(), module, position.timestamp_millis()))?;
         Ok(())
     }
 
@@ -168,6 +210,10 @@ impl Tx<'_> {
             delivery.basis = Some(basis);
         }
         self.put(&delivery)?;
+        if let Some(withheld) = newest {
+            // What kept it back is past; a new reason would make a new entry.
+            self.unlist(withheld.id, &[Kind::Withheld])?;
+        }
         if leaves_now.is_some() {
             self.told.held_back.push(delivery.id);
         }
@@ -180,8 +226,8 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Stores which referral a decision of DTP is about, before anything is written to Primero.
-    pub fn choose_referral(&mut self, delivery: &Delivery) -> Result<(), Error> {
+    /// Stores which case or referral a delivery is about, before anything is written to Primero.
+    pub fn store_references(&mut self, delivery: &Delivery) -> Result<(), Error> {
         delivery.store(self.connection)
     }
 
@@ -192,21 +238,27 @@ impl Tx<'_> {
             return Ok(());
         }
         match newest {
-            // What is open is judged when it is sent; what was ended stays ended.
-            Some(newest) if newest.state != State::Withheld => Ok(()),
+            // What is open is judged when it is sent; what a person or time has ended stays ended.
+            Some(newest) if !matches!(newest.state, State::Withheld | State::NotNeeded) => Ok(()),
+            Some(newest) if newest.state == State::NotNeeded => {
+                self.unlist(newest.id, &[Kind::Withheld])?;
+                self.withhold_anew(found, reason)
+            }
             Some(newest) if newest.reason == Some(reason) => Ok(()),
             Some(mut newest) => {
                 newest.reason = Some(reason);
                 newest.store(self.connection)?;
                 self.tell_withheld(&newest, reason)
             }
-            None => {
-                let mut delivery = self.new_delivery(Errand::SendReferral, about(found))?;
-                (delivery.state, delivery.reason, delivery.settled) = (State::Withheld, Some(reason), Some(self.now));
-                self.put(&delivery)?;
-                self.tell_withheld(&delivery, reason)
-            }
+            None => self.withhold_anew(found, reason),
         }
+    }
+
+    fn withhold_anew(&mut self, found: &Found, reason: Reason) -> Result<(), Error> {
+        let mut delivery = self.new_delivery(Errand::SendReferral, about(found))?;
+        (delivery.state, delivery.reason, delivery.settled) = (State::Withheld, Some(reason), Some(self.now));
+        self.put(&delivery)?;
+        self.tell_withheld(&delivery, reason)
     }
 
     fn tell_withheld(&mut self, delivery: &Delivery, reason: Reason) -> Result<(), Error> {
@@ -243,8 +295,8 @@ impl Tx<'_> {
         case_id: Option<CaseId>,
         service: Option<String>,
     ) -> Result<(), Error> {
-        if self.reading().open_report(number)?.is_some() {
-            return Ok(());
+        if let Some(open) = self.reading().open_report(number)? {
+            return if open.about.case_key == Some(case_key) { Ok(()) } else { self.conflict(number, case_id, case_key) };
         }
         let about = About { intervention: Some(number.clone()), case_key: Some(case_key), case_id, service, ..About::default() };
         let report = self.new_delivery(Errand::ReportDecision, about)?;
@@ -280,9 +332,9 @@ fn about(found: &Found) -> About {
     About {
         case_key: Some(found.case_key),
         case_id: Some(found.case_id.clone()),
-        service: Some(found.service.clone()),
+        service: found.service.clone(),
         referral: Some(found.referral),
-        outgoing: Some(found.outgoing.clone()),
+        outgoing: found.outgoing.clone(),
         ..About::default()
     }
 }

@@ -198,7 +198,8 @@ impl Tx<'_> {
             None => None,
         };
         let delivered = known.is_some_and(|known| known.content.is_some());
-        let acted = delivery.may_have_acted || delivery.written;
+        // What waits behind another delivery of its number has that one's doubts.
+        let acted = delivery.may_have_acted || delivery.written || delivery.behind.is_some();
         let (feedback, may_stand) = match delivery.errand {
             Errand::OpenIntervention if acted || delivered => (None, true),
             Errand::OpenIntervention => (Some(Reason::StoppedByFocalPoint), false),

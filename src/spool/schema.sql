@@ -48,6 +48,7 @@ CREATE INDEX deliveries_unsettled    ON deliveries (id) WHERE settled IS NULL;
 CREATE INDEX deliveries_intervention ON deliveries (intervention, id) WHERE intervention IS NOT NULL;
 CREATE INDEX deliveries_referral     ON deliveries (referral) WHERE referral IS NOT NULL;
 CREATE INDEX deliveries_case         ON deliveries (case_key) WHERE case_key IS NOT NULL AND (settled IS NULL OR watched IS NOT NULL);
+CREATE INDEX deliveries_outgoing     ON deliveries (outgoing) WHERE outgoing IS NOT NULL AND settled IS NULL;
 CREATE INDEX deliveries_behind       ON deliveries (behind) WHERE behind IS NOT NULL;
 CREATE INDEX deliveries_watched      ON deliveries (watched) WHERE watched IS NOT NULL;
 CREATE INDEX deliveries_settled      ON deliveries (settled) WHERE settled IS NOT NULL;
@@ -75,15 +76,18 @@ CREATE TABLE known_referrals (
 CREATE INDEX known_referrals_outgoing ON known_referrals (outgoing, taken);
 
 CREATE TABLE cursors (
-    walk     TEXT PRIMARY KEY,
-    position INTEGER NOT NULL
+    walk     TEXT    NOT NULL,
+    module   TEXT    NOT NULL,      -- each module of Primero is read for itself
+    position INTEGER NOT NULL,
+    PRIMARY KEY (walk, module)
 ) STRICT, WITHOUT ROWID;
 -- Keyed hashes of (case, stamp) pairs inside the overlap that led to a look.
 CREATE TABLE seen (
-    walk  TEXT    NOT NULL,
-    pair  BLOB    NOT NULL,
-    stamp INTEGER NOT NULL,
-    PRIMARY KEY (walk, pair)
+    walk   TEXT    NOT NULL,
+    module TEXT    NOT NULL,
+    pair   BLOB    NOT NULL,
+    stamp  INTEGER NOT NULL,
+    PRIMARY KEY (walk, module, pair)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE blocked (

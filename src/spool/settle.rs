@@ -181,7 +181,6 @@ impl Tx<'_> {
             Errand::OpenIntervention => line.new_case = delivery.new_case,
             Errand::SendFeedback => line.event = Event::FeedbackSent,
             Errand::SendReferral => {
-                delivery.watched = Some(self.now() + chrono::TimeDelta::days(1));
                 line.basis = delivery.basis;
             }
             Errand::Look | Errand::RecordDecision | Errand::ReportDecision => {}
@@ -198,7 +197,7 @@ impl Tx<'_> {
             }
             (Errand::SendReferral, _, Some(referral)) => match &about.outgoing {
                 Some(outgoing) => {
-                    self.unlist_withheld(referral)?;
+                    self.unlist_withheld(referral, delivery.id)?;
                     self.know_taken(referral, outgoing)
                 }
                 None => Ok(()),
@@ -211,9 +210,14 @@ impl Tx<'_> {
     fn settle(&mut self, delivery: &mut Delivery, state: State, reason: Option<Reason>, line: Activity) -> Result<(), Error> {
         (delivery.state, delivery.reason, delivery.settled) = (state, reason, Some(self.now()));
         delivery.behind = None;
+        if may_be_with_dtp(delivery) {
+            delivery.watched = Some(self.now() + chrono::TimeDelta::days(1));
+        }
         if delivery.errand == Errand::Look {
             self.put(delivery)?;
-            self.connection.prepare_cached("DELETE FROM deliveries WHERE id = ?1")?.execute([delivery.id.0])?;
+            for trace in ["DELETE FROM deliveries WHERE id = ?1", "DELETE FROM story WHERE delivery = ?1"] {
+                self.connection.prepare_cached(trace)?.execute([delivery.id.0])?;
+            }
             return self.unlist(delivery.id, &[Kind::Held, Kind::Late]);
         }
         self.put(delivery)?;
@@ -274,7 +278,13 @@ impl Tx<'_> {
     }
 
     /// A referral that left, or may have left, was withdrawn: said once per referral and reason.
+    /// What is listed is the errand that sent it, whichever errand noticed.
     pub fn withdrawn(&mut self, delivery: &Delivery, reason: Reason) -> Result<(), Error> {
+        let sent = match delivery.about.referral {
+            Some(referral) if delivery.errand != Errand::SendReferral => self.reading().sending(referral)?.newest,
+            _ => None,
+        };
+        let delivery = sent.as_ref().unwrap_or(delivery);
         if self.list_withdrawal(delivery, reason)? {
             let line =
                 Activity { reason: Some(reason), noticed: Some(self.now()), ..self.about(Event::WithdrawnAfterSend, delivery) };
@@ -339,15 +349,29 @@ impl Tx<'_> {
         Ok(())
     }
 
-    fn unlist_withheld(&mut self, referral: ReferralId) -> Result<(), Error> {
+    /// DTP took a referral: what was said about earlier errands of it is past, and only this one is watched.
+    fn unlist_withheld(&mut self, referral: ReferralId, taken: DeliveryId) -> Result<(), Error> {
         let earlier = super::delivery::select(
             self.connection,
-            "referral = ?1 AND errand = 'send_referral' AND settled IS NOT NULL",
-            &[&referral.0.into_bytes()],
+            "referral = ?1 AND errand = 'send_referral' AND settled IS NOT NULL AND id <> ?2",
+            &[&referral.0.into_bytes(), &taken.0],
         )?;
         for delivery in earlier {
             self.unlist(delivery.id, &[Kind::Withheld, Kind::Refused, Kind::Stopped])?;
+            self.watch(delivery.id, None)?;
         }
         Ok(())
     }
+}
+
+/// Whether a referral that is settled now was taken by DTP, or may have been: it is watched for withdrawal.
+fn may_be_with_dtp(delivery: &Delivery) -> bool {
+    let may_be = match delivery.state {
+        State::Delivered => true,
+        State::Withheld | State::Stopped | State::NotNeeded => delivery.may_have_acted,
+        // The answer to the only attempt says that DTP did not take it; an earlier one may have been lost.
+        State::Refused => delivery.may_have_acted && delivery.attempts > 1,
+        State::Waiting | State::Held | State::Superseded => false,
+    };
+    delivery.errand == Errand::SendReferral && may_be
 }

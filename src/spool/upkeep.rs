@@ -105,7 +105,23 @@ impl Reading<'_> {
         Ok(made.and_then(DateTime::from_timestamp_millis))
     }
 
-    /// How many deliveries are in each state, for the metrics.
+    /// How many unsettled deliveries are in each state; what is settled stands in the counters.
+    pub fn standing(&self) -> Result<Vec<(String, String, u64)>, Error> {
+        let mut statement = self.connection.prepare(
+            "SELECT errand, state, count(*) FROM deliveries WHERE settled IS NULL GROUP BY errand, state ORDER BY 1, 2",
+        )?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// How many deliveries were ever settled, by errand and state (`send_feedback delivered`).
+    pub fn settled(&self) -> Result<Vec<(String, u64)>, Error> {
+        let mut statement = self.connection.prepare("SELECT outcome, sum(count) FROM counters GROUP BY outcome ORDER BY 1")?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// How many deliveries are in each state, settled ones that are still remembered included.
     pub fn tally(&self) -> Result<Vec<(String, String, u64)>, Error> {
         let mut statement =
             self.connection.prepare("SELECT errand, state, count(*) FROM deliveries GROUP BY errand, state ORDER BY 1, 2")?;
@@ -202,18 +218,26 @@ impl Tx<'_> {
     /// Forgets what was settled before `before`; not what is watched, nor what an open entry is about.
     pub fn prune(&mut self, before: DateTime<Utc>) -> Result<usize, Error> {
         let before = before.timestamp_millis();
-        self.connection.execute("DELETE FROM entries WHERE closed < ?1", [before])?;
+        // A withdrawal is said once per referral and reason, so its entry lives as long as the referral is watched.
         self.connection.execute(
-            "DELETE FROM story WHERE delivery IN (SELECT id FROM deliveries d WHERE settled < ?1 AND watched IS NULL
-                AND NOT EXISTS (SELECT 1 FROM entries e WHERE e.delivery = d.id))",
+            "DELETE FROM entries WHERE closed < ?1
+                AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.id = entries.delivery AND d.watched IS NOT NULL)",
             [before],
         )?;
-        self.connection.execute("DELETE FROM story WHERE delivery IS NULL AND time < ?1", [before])?;
-        Ok(self.connection.execute(
-            "DELETE FROM deliveries WHERE settled < ?1 AND watched IS NULL
-                AND NOT EXISTS (SELECT 1 FROM entries e WHERE e.delivery = deliveries.id)",
+        let old = "settled < ?1 AND watched IS NULL AND NOT EXISTS (SELECT 1 FROM entries e WHERE e.delivery = deliveries.id)";
+        // What a person or time has given up is never sent by itself, not even when its delivery is forgotten.
+        let given_up = format!("{old} AND errand = 'send_referral' AND state IN ('stopped', 'refused')");
+        for delivery in select(self.connection, &given_up, &[&before])? {
+            if let Some(referral) = delivery.about.referral {
+                self.know_given_up(referral)?;
+            }
+        }
+        let forgotten = self.connection.execute(&format!("DELETE FROM deliveries WHERE {old}"), [before])?;
+        self.connection.execute(
+            "DELETE FROM story WHERE time < ?1 AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.id = story.delivery)",
             [before],
-        )?)
+        )?;
+        Ok(forgotten)
     }
 
     /// Wants a checkpoint after this commit that overwrites what was erased and lets the file shrink.

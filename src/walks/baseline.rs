@@ -26,7 +26,7 @@ impl Walks {
     /// Walks from the first day on, takes every decision that is there as reported, and moves the cursor behind them.
     pub async fn take_decisions_as_known(self: &Arc<Self>, programme: &Programme) -> Result<Learnt, WalkError> {
         let _turn = self.begin(Walk::Decisions).ok_or(WalkError::UnderWay)?;
-        super::may_ask(programme)?;
+        let _asking = super::may_ask(programme)?;
         let result = learn(programme).await;
         report_to_health(programme, &result).await;
         result
@@ -51,7 +51,7 @@ async fn learn(programme: &Programme) -> Result<Learnt, WalkError> {
                 }
             }
         }
-        let position = step.position.cursor;
+        let (of, position) = (module.to_owned(), step.position.cursor);
         learnt.decisions += programme
             .spool
             .write(move |tx| {
@@ -64,7 +64,7 @@ async fn learn(programme: &Programme) -> Result<Learnt, WalkError> {
                         known += 1;
                     }
                 }
-                tx.set_cursor(Walk::Decisions, position)?;
+                tx.set_cursor(Walk::Decisions, &of, position)?;
                 Ok(known)
             })
             .await?;

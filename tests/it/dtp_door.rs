@@ -44,9 +44,9 @@ async fn the_certificate_of_the_handshake_is_the_one_in_the_header() {
 
 #[tokio::test]
 async fn without_a_thumbprint_header_none_is_sent() {
-    let world = World::without_daemon(&[("REFERRALD__DTP__THUMBPRINT_HEADER", "")]).await;
+    let mut world = World::without_daemon(&[]).await;
+    world.change_configuration(|text| text.replace("[dtp]", "[dtp]\nthumbprint_header = \"\""));
     world.stage.dtp.set_thumbprint_header(None);
-    let mut world = world;
     world.start().await;
     world.refer(json!([nth(1)])).await;
     let received = world.stage.dtp.received();

@@ -2,12 +2,16 @@
 
 mod cli;
 mod crash;
+mod decisions_to_dtp;
+mod decisions_to_primero;
 mod dtp_door;
 mod flow1;
 mod flow2;
 mod health;
 mod house;
+mod inbox;
 mod privacy;
 mod shutdown;
 mod state;
+mod walks;
 mod world;

@@ -257,6 +257,19 @@ impl World {
         delivery.expect("there is such a delivery")
     }
 
+    /// A world with a running daemon, some of whose settings are changed where no variable can.
+    pub async fn changing(change: impl FnOnce(&mut Settings)) -> Self {
+        let mut world = Self::without_daemon(&[]).await;
+        change(&mut world.settings);
+        world.start().await;
+        world
+    }
+
+    /// Ends a test to which it does not matter what is left.
+    pub async fn end_whatever(mut self) {
+        self.stop().await;
+    }
+
     /// Ends the test. Something is left unsettled only if the test says so.
     pub async fn end(mut self) {
         if !self.unsettled_is_told {
@@ -310,6 +323,14 @@ impl World {
     /// From the next start on, other settings hold.
     pub fn change_settings(&mut self, changed: &[(&str, &str)]) {
         self.settings = self.stage.settings(changed).unwrap_or_else(|problems| panic!("the settings are wrong:\n{problems}"));
+    }
+
+    /// From the next start on, the configuration file reads otherwise.
+    pub fn change_configuration(&mut self, change: impl FnOnce(String) -> String) {
+        let file = self.stage.directory().join("referrald.toml");
+        let text = change(self.stage.configuration());
+        let settings = Settings::from_text(&file, &text, []);
+        self.settings = settings.unwrap_or_else(|problems| panic!("the settings are wrong:\n{problems}"));
     }
 
     /// Reads an admin page.

@@ -270,23 +270,8 @@ async fn a_waiting_errand_survives_a_restart_and_is_sent_once() {
 }
 
 #[tokio::test]
-async fn one_referral_of_a_case_that_fails_does_not_hold_up_the_other() {
+async fn an_owner_whom_primero_cannot_tell_holds_up_only_his_own_referrals() {
     let world = World::new().await;
-    let one = child_referred(&world, json!({}));
-    let two = refer_service(&world, one.case, json!({ "service_type": "food" }));
-    // The owner is asked for once per referral; the second time Primero fails.
-    world.stage.primero.change_user(CASE_WORKER, |user| user);
-    world.stage.primero.faults().plant(Rule::on(Endpoint::ListReferrals).once(), Fault::status(500));
-    world.walk(Walk::Referrals).await;
-    assert_eq!(sent_ids(&world), Vec::<String>::new());
-    world.pass(MINUTE).await;
-    assert_eq!(sent_ids(&world), [one.outgoing(&world), two.outgoing(&world)]);
-    world.end().await;
-}
-
-#[tokio::test]
-async fn the_owner_is_read_for_every_case_and_its_failure_holds_up_only_its_own_referral() {
-    let world = World::with(&[("REFERRALD__REFERRALS__OWNER_AGENCIES", "UNICEF")]).await;
     let failing = child_referred(&world, json!({ "owned_by": OTHER_CASE_WORKER }));
     let other = child_referred(&world, json!({}));
     let fault = world.stage.primero.faults().plant(Rule::on(Endpoint::Users).naming(OTHER_CASE_WORKER), Fault::status(500));

@@ -255,8 +255,10 @@ async fn an_empty_list_refuses_the_start() {
     for list in ["IMPLEMENTING_AGENCIES", "OWNER_AGENCIES", "SERVICE_TYPES", "MODULES", "RECIPIENTS"] {
         let key = format!("referrals.{}", list.to_lowercase());
         let text = world.stage.configuration();
-        let text = match text.lines().find(|line| line.starts_with(&format!("{} =", list.to_lowercase()))) {
-            Some(line) => text.replace(line, &format!("{} = []", list.to_lowercase())),
+        let start = text.find("[referrals]").unwrap();
+        let line = text[start..].lines().find(|line| line.starts_with(&format!("{} =", list.to_lowercase())));
+        let text = match line.map(str::to_owned) {
+            Some(line) => text.replace(&line, &format!("{} = []", list.to_lowercase())),
             None => text.replace("[referrals]", &format!("[referrals]\n{} = []", list.to_lowercase())),
         };
         let text = text.replace("recipient_agencies = [\"UNHCR\"]", "");
