@@ -125,7 +125,7 @@ impl<'a> Fit<'a> {
                 };
                 if let Some(held) = known {
                     problems.extend(wrong_kind(row, held.field));
-                    self.options(&mut problems, &row.target, held.field, written_values(row));
+                    self.options(&mut problems, "the mapping writes", held.field, written_values(row));
                 }
             }
         }
@@ -159,7 +159,7 @@ impl<'a> Fit<'a> {
         let out = service_types_out(mapping).and_then(|part| self.service.get(part.name()));
         if let (true, Some(held)) = (settings.flows.to_dtp, out) {
             let types = settings.referrals.service_types.iter().map(String::as_str).collect();
-            self.options(problems, "referrals.service_types", held.field, types);
+            self.options(problems, "`referrals.service_types` names", held.field, types);
         }
     }
 
@@ -196,7 +196,7 @@ impl<'a> Fit<'a> {
     }
 
     /// Values that we write or expect and that the field does not offer.
-    fn options(&self, problems: &mut Vec<String>, target: &str, field: &Field, values: BTreeSet<&str>) {
+    fn options(&self, problems: &mut Vec<String>, who: &str, field: &Field, values: BTreeSet<&str>) {
         let offered = match &field.options {
             Options::None => return,
             Options::Inline(ids) => ids,
@@ -218,8 +218,8 @@ impl<'a> Fit<'a> {
         let missing: Vec<&str> = values.into_iter().filter(|value| !offered.contains(*value)).collect();
         say(problems, &missing, |values| {
             format!(
-                "`{target}`: Primero's field `{}` does not offer {values} (hint: compare the value tables of the mapping with its \
-                 options)",
+                "Primero's field `{}` does not offer {values}, which {who} (hint: compare the value tables of the mapping with the \
+                 options of the field)",
                 field.name
             )
         });

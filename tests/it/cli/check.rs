@@ -58,7 +58,7 @@ async fn everything_that_does_not_fit_is_said_at_once() {
             .without_form("other_identity_details")
             .module("primeromodule-gbv")
     });
-    let checked = check(&world, &[("REFERRALD__REFERRALS__SERVICE_TYPES", "[\"alternative_care\", \"flying\"]")]).await;
+    let checked = check(&world, &[("REFERRALD__REFERRALS__SERVICE_TYPES", "alternative_care,flying")]).await;
     assert_eq!(checked.exit, 78, "{checked:?}");
     insta::assert_snapshot!(problems(&checked).join("\n"));
 }
