@@ -8,7 +8,7 @@ use std::{
 };
 
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{Mutex, mpsc, watch},
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
@@ -91,6 +91,7 @@ pub struct Daemon {
     pub admin: SocketAddr,
     progress: Arc<watch::Sender<Progress>>,
     endings: Vec<Ending>,
+    calendar: Arc<Mutex<Calendar>>,
     stop: CancellationToken,
     courier_stop: CancellationToken,
     loops: JoinSet<()>,
@@ -166,11 +167,12 @@ impl Daemon {
         let progress = Arc::new(watch::Sender::default());
         let walks = Arc::new(Walks::default());
         let endings = endings(&programme);
+        let calendar = Arc::default();
         let mut loops = JoinSet::new();
         let router = Inbox::new(Arc::clone(&programme)).router();
         loops.spawn(serve("inbox", inbox_listener, tls, most, router, stop.clone()));
         loops.spawn(serve("admin", admin_listener, None, 64, admin::router(Arc::clone(&programme)), stop.clone()));
-        loops.spawn(upkeep::run(Arc::clone(&programme), endings.clone(), stop.clone()));
+        loops.spawn(upkeep::run(Arc::clone(&programme), endings.clone(), Arc::clone(&calendar), stop.clone()));
         loops.spawn(walks::run(Arc::clone(&programme), Arc::clone(&walks), ticks, stop.clone()));
         loops.spawn(remember_password_probes(Arc::clone(&programme), stop.clone()));
         match control::server::listen(&socket(&programme.settings)) {
@@ -198,7 +200,7 @@ impl Daemon {
             ..Activity::new(Event::Started)
         };
         programme.spool.write(move |tx| tx.tell(line)).await?;
-        Ok(Self { programme, walks, inbox, admin, progress, endings, stop, courier_stop, loops, courier })
+        Ok(Self { programme, walks, inbox, admin, progress, endings, calendar, stop, courier_stop, loops, courier })
     }
 
     /// Waits until nothing is under way and nothing can be attempted now.
@@ -213,7 +215,7 @@ impl Daemon {
 
     /// One turn of upkeep now.
     pub async fn upkeep(&self) -> Result<(), spool::Error> {
-        upkeep::turn(&self.programme, &self.endings, &mut Calendar::default()).await
+        upkeep::turn(&self.programme, &self.endings, &mut *self.calendar.lock().await).await
     }
 
     /// Takes no more, finishes the attempts under way, and closes the state.

@@ -5,6 +5,7 @@
 use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, NaiveDate, Utc};
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -35,10 +36,9 @@ pub struct Ending {
 }
 
 /// Takes turns until told to stop.
-pub async fn run(programme: Arc<Programme>, endings: Vec<Ending>, stop: CancellationToken) {
-    let mut calendar = Calendar::default();
+pub async fn run(programme: Arc<Programme>, endings: Vec<Ending>, calendar: Arc<Mutex<Calendar>>, stop: CancellationToken) {
     loop {
-        if let Err(error) = turn(&programme, &endings, &mut calendar).await {
+        if let Err(error) = turn(&programme, &endings, &mut *calendar.lock().await).await {
             tracing::error!(%error, "upkeep failed; it is tried again");
         }
         let wake = programme.clock.monotonic() + TURN;

@@ -239,11 +239,11 @@ impl Tx<'_> {
         }
         match newest {
             // What is open is judged when it is sent; what a person or time has ended stays ended.
-            Some(newest) if !matches!(newest.state, State::Withheld | State::NotNeeded) => Ok(()),
-            Some(newest) if newest.state == State::NotNeeded => {
-                self.unlist(newest.id, &[Kind::Withheld])?;
+            Some(newest) if newest.state == State::NotNeeded && newest.reason == Some(Reason::NothingToDo) => {
+                // It did not concern us then, and does now.
                 self.withhold_anew(found, reason)
             }
+            Some(newest) if newest.state != State::Withheld => Ok(()),
             Some(newest) if newest.reason == Some(reason) => Ok(()),
             Some(mut newest) => {
                 newest.reason = Some(reason);

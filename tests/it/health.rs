@@ -398,7 +398,7 @@ async fn the_admin_pages_tell_how_things_stand() {
     let (status, page) = world.page("/metrics").await;
     assert_eq!(status, StatusCode::OK);
     for line in [
-        "referrald_deliveries{errand=\"open_intervention\",state=\"delivered\"} 1",
+        "referrald_settled_total{errand=\"open_intervention\",state=\"delivered\"} 1",
         "referrald_deliveries{errand=\"send_feedback\",state=\"waiting\"} 1",
         "referrald_addressee_blocked{addressee=\"dtp\"} 1",
         "referrald_addressee_blocked{addressee=\"primero\"} 0",

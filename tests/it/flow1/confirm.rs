@@ -127,7 +127,7 @@ fn stale_saves(world: &World, case: Uuid, times: usize) {
     let primero = world.stage.primero.clone();
     let form = primero.staff("caseworker_testina").open(case);
     let hook = Fault::run(move || primero.staff("caseworker_testina").save(form.clone()));
-    world.stage.primero.faults().plant(Rule::on(Endpoint::GetCase).times(times), hook);
+    world.stage.primero.faults().plant(Rule::on(Endpoint::GetCase).naming(case.to_string()).times(times), hook);
 }
 
 #[tokio::test]
