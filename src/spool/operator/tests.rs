@@ -88,9 +88,9 @@ fn found() -> Found {
     Found {
         referral: ReferralId(Uuid::from_u128(1)),
         case_key: CaseKey(Uuid::from_u128(2)),
-        outgoing: OutgoingId::new(&case_id, &service).unwrap(),
+        outgoing: OutgoingId::new(&case_id, &service),
         case_id,
-        service,
+        service: Some(service),
     }
 }
 
