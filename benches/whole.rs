@@ -71,7 +71,7 @@ type Note<'a> = &'a mut dyn FnMut(&'static str, f64);
 
 /// The inbox alone: Primero refuses our password, so nothing but accepting is done.
 async fn inbox(posts: usize, note: Note<'_>) {
-    let mut scene = Scene::set("password = \"wrong\"").await;
+    let scene = Scene::set("password = \"wrong\"").await;
     let latencies = scene.post_all(300, 1, 0).await;
     note("inbox, 1 connection: p50, µs", percentile(&latencies, 50));
     note("inbox, 1 connection: p99, µs", percentile(&latencies, 99));
@@ -111,7 +111,7 @@ async fn flow2(referrals: usize, note: Note<'_>) {
 
 /// Memory: idle, and with many interventions waiting.
 async fn memory(waiting: usize, note: Note<'_>) {
-    let mut scene = Scene::set("password = \"wrong\"").await;
+    let scene = Scene::set("password = \"wrong\"").await;
     note("start to ready, ms", scene.ready_after.as_secs_f64() * 1_000.0);
     note("idle: peak memory, MiB", scene.peak_mib());
     scene.post_all(waiting, 64, 0).await;

@@ -1,5 +1,7 @@
 //! The story from outside: a real daemon on free ports, a real SQLite in a temporary folder, faithful simulators, a clock in our hand.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot unwrap has found something")]
+
 mod cli;
 mod crash;
 mod decisions_to_dtp;

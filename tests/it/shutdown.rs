@@ -5,7 +5,7 @@ use referrald::{
     sandbox::{Endpoint, Fault, Gate, Rule},
 };
 use reqwest::StatusCode;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::world::{PERSON, World, intervention};
 
@@ -63,7 +63,7 @@ async fn an_end_with_nothing_to_do_leaves_no_write_ahead_log() {
     world.stop().await;
     let log = world.state_directory().join("state.sqlite-wal");
     assert_eq!(std::fs::metadata(&log).map_or(0, |metadata| metadata.len()), 0);
-    assert_eq!(world.told_dtp().iter().filter(|told| told["status"] == Value::from("Pending Acknowledgement")).count(), 1);
+    assert_eq!(world.told_dtp().iter().filter(|told| told["status"] == "Pending Acknowledgement").count(), 1);
     world.start().await;
     world.end().await;
 }

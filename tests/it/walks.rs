@@ -182,7 +182,7 @@ async fn a_filter_that_is_not_honoured_blocks_primero_until_a_probe_goes_through
     let module = "primeromodule-cp";
     for rows in [
         json!([row(GENDER_BASED_VIOLENCE, "2026-03-02T08:00:00.000Z")]),
-        json!([row(module, "2019-12-31T23:59:59.999Z")]),
+        json!([row(module, "2019-12-31T20:59:59.999Z")]),
         json!([row(module, "2026-03-02T08:00:01.000Z"), row(module, "2026-03-02T08:00:00.000Z")]),
     ] {
         let world = World::new().await;

@@ -28,13 +28,15 @@ use uuid::Uuid;
 /// A person of these tests: obviously invented.
 pub const PERSON: &str = "989-TEST0001";
 
+type Lines = Arc<Mutex<Vec<(DateTime<Utc>, Activity)>>>;
+
 /// A world.
 pub struct World {
     pub stage: Stage,
     pub clock: Clock,
     settings: Settings,
     daemon: Option<Daemon>,
-    lines: Arc<Mutex<Vec<(DateTime<Utc>, Activity)>>>,
+    lines: Lines,
     ticks: Option<mpsc::Sender<()>>,
     http: reqwest::Client,
     unsettled_is_told: bool,

@@ -134,7 +134,8 @@ async fn whatever_the_reason_of_a_hold_dtp_hears_the_neutral_text_only() {
     let transferred = |world: &World| {
         world.register(json!({"status": "transferred"}));
     };
-    let arrangements: [(&dyn Fn(&World), &str); 5] = [
+    type Arrangement<'a> = (&'a dyn Fn(&World), &'a str);
+    let arrangements: [Arrangement<'_>; 5] = [
         (&several, "held several"),
         (&other_sex, "held identity_differs"),
         (&similar, "held similar_number"),
