@@ -128,7 +128,7 @@ fn fields() -> Vec<(&'static str, String, &'static str)> {
         (
             "who",
             plain("account"),
-            "The operator's own account on this machine, and the role that was given. Never a case worker's.",
+            "The operator's own account on this machine, the role that was given, and the command. Never a case worker's.",
         ),
         ("until", plain("time, UTC, RFC 3339"), "Until when something holds."),
     ]

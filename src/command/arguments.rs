@@ -26,7 +26,7 @@ use crate::{
     version,
     verbatim_doc_comment,
     after_help = "Exit codes:\n   0  done as asked\n   1  failed\n   2  wrong use\n  69  credentials or an outside party\n  78  \
-                  configuration or mapping\n\nExample: referrald check --config /etc/referrald/site.toml"
+                  configuration or mapping\n\nExample: referrald check --config /etc/referrald/referrald.toml"
 )]
 pub struct Arguments {
     /// How much is told on standard error
@@ -68,7 +68,7 @@ pub enum Command {
     /// to DTP, until it gets SIGTERM or SIGINT; then it finishes what is under way.
     /// The activity log goes to standard output, or to `activity.file`.
     /// It refuses to start only for what would make accepting unsafe.
-    #[command(verbatim_doc_comment, after_help = "Example: referrald run --config /etc/referrald/site.toml")]
+    #[command(verbatim_doc_comment, after_help = "Example: referrald run --config /etc/referrald/referrald.toml")]
     Run {
         /// Which programme.
         #[command(flatten)]
@@ -89,7 +89,7 @@ pub enum Command {
     ///
     /// Reports every problem with its remedy, and changes nothing: it reads Primero and shakes hands
     /// with DTP, it posts nothing.
-    #[command(verbatim_doc_comment, after_help = "Example: referrald check --config /etc/referrald/site.toml")]
+    #[command(verbatim_doc_comment, after_help = "Example: referrald check --config /etc/referrald/referrald.toml")]
     Check {
         /// Which programme.
         #[command(flatten)]
@@ -102,7 +102,7 @@ pub enum Command {
     ///
     /// Walks once through the changed cases and waits until the errands it made are done or can only
     /// go on later. Ends with 69 if any is later, held or blocked.
-    #[command(verbatim_doc_comment, after_help = "Example: referrald poll referrals --config /etc/referrald/site.toml")]
+    #[command(verbatim_doc_comment, after_help = "Example: referrald poll referrals --config /etc/referrald/referrald.toml")]
     Poll {
         /// What to look for
         #[arg(value_parser = code(Walk::ALL, Walk::code, Walk::from_code))]
@@ -122,7 +122,7 @@ pub enum Command {
         verbatim_doc_comment,
         args_conflicts_with_subcommands = true,
         subcommand_negates_reqs = true,
-        after_help = "Example: referrald activity --intervention 989-26-PRTITV-0000051 --config /etc/referrald/site.toml"
+        after_help = "Example: referrald activity --intervention 989-26-PRTITV-0000051 --config /etc/referrald/referrald.toml"
     )]
     Activity {
         /// Explain instead.
@@ -145,7 +145,7 @@ pub enum Command {
         site: Option<Site>,
     },
     /// See and change what is waiting: the operator's list
-    #[command(after_help = "Example: referrald deliveries list --config /etc/referrald/site.toml")]
+    #[command(after_help = "Example: referrald deliveries list --config /etc/referrald/referrald.toml")]
     Deliveries {
         /// What to do with them.
         #[command(subcommand)]
@@ -155,7 +155,7 @@ pub enum Command {
     ///
     /// Reads the case in Primero now. What is shown is stored nowhere; the date of withdrawal is the
     /// case worker's to fill in.
-    #[command(verbatim_doc_comment, after_help = "Example: referrald notice 12 --config /etc/referrald/site.toml")]
+    #[command(verbatim_doc_comment, after_help = "Example: referrald notice 12 --config /etc/referrald/referrald.toml")]
     Notice {
         /// The number of the entry, or of the delivery
         #[arg(value_parser = number)]
@@ -172,7 +172,7 @@ pub enum Command {
         command: Key,
     },
     /// Show what UNHCR has to know about the client certificate
-    #[command(after_help = "Example: referrald certificate --config /etc/referrald/site.toml")]
+    #[command(after_help = "Example: referrald certificate --config /etc/referrald/referrald.toml")]
     Certificate {
         /// Which programme.
         #[command(flatten)]
@@ -192,7 +192,7 @@ pub enum Dictionary {
 #[derive(Debug, Subcommand)]
 pub enum Deliveries {
     /// Show the operator's list, oldest first, with what to do
-    #[command(after_help = "Example: referrald deliveries list --all --flow to_dtp --config /etc/referrald/site.toml")]
+    #[command(after_help = "Example: referrald deliveries list --all --flow to_dtp --config /etc/referrald/referrald.toml")]
     List {
         /// Also show every delivery that is not settled
         #[arg(long)]
@@ -217,7 +217,7 @@ pub enum Deliveries {
         site: Site,
     },
     /// Show one delivery or entry: where it stands, its story, what to do
-    #[command(after_help = "Example: referrald deliveries show 12 --config /etc/referrald/site.toml")]
+    #[command(after_help = "Example: referrald deliveries show 12 --config /etc/referrald/referrald.toml")]
     Show {
         /// The number of the delivery or the entry
         #[arg(value_parser = number)]
@@ -230,7 +230,7 @@ pub enum Deliveries {
     ///
     /// What waits or is held is due now. What was not sent to UNHCR becomes a new errand and is
     /// judged afresh. What was sent is never sent again.
-    #[command(verbatim_doc_comment, after_help = "Example: referrald deliveries retry 12 --config /etc/referrald/site.toml")]
+    #[command(verbatim_doc_comment, after_help = "Example: referrald deliveries retry 12 --config /etc/referrald/referrald.toml")]
     Retry {
         /// The number of the delivery or the entry
         #[arg(value_parser = number)]
@@ -267,7 +267,7 @@ pub enum Deliveries {
     /// or may stand, in Primero.
     #[command(
         verbatim_doc_comment,
-        after_help = "Example: referrald deliveries stop 12 --reason withdrawn --config /etc/referrald/site.toml"
+        after_help = "Example: referrald deliveries stop 12 --reason withdrawn --config /etc/referrald/referrald.toml"
     )]
     Stop {
         /// The number of the delivery or the entry

@@ -204,3 +204,88 @@ fn json(out: &mut impl Write, row: &impl Serialize) -> io::Result<()> {
     line.push(b'\n');
     out.write_all(&line)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::rows::PollRow;
+
+    fn entry() -> Row {
+        Row::Entry(Box::new(EntryRow {
+            entry: 13,
+            kind: "held".to_owned(),
+            title: "waits for a person".to_owned(),
+            reason: Some("identity_differs".to_owned()),
+            delivery: Some(12),
+            errand: Some("open_intervention".to_owned()),
+            state: Some("held".to_owned()),
+            intervention: Some("989-TEST-1".to_owned()),
+            case: None,
+            referral: None,
+            status: None,
+            fields: vec!["sex".to_owned(), "date_of_birth".to_owned()],
+            count: 1,
+            since: "2026-06-01T08:00:00Z".parse().unwrap(),
+            closed: None,
+            what_happened: "Something happened.".to_owned(),
+            what_to_do: "Do something.".to_owned(),
+        }))
+    }
+
+    fn notice() -> Row {
+        Row::Notice(Box::new(NoticeRow {
+            delivery: 12,
+            entry: Some(13),
+            case_number: Some("TEST-0001".to_owned()),
+            case: Some("case-1".to_owned()),
+            service: Some("Alternative Care".to_owned()),
+            service_type: Some("alternative_care".to_owned()),
+            outgoing: Some("case-1#0123456789ab".to_owned()),
+            sent: Some("2026-06-01T08:00:00Z".parse().unwrap()),
+            sent_for_sure: true,
+            reason: Some("The referral was revoked.".to_owned()),
+            noticed: Some("2026-06-02T21:30:00Z".parse().unwrap()),
+            date_of_withdrawal: None,
+            remark: None,
+        }))
+    }
+
+    fn shown(rows: &[Row], terminal: bool, said: Option<&str>) -> String {
+        let mut out = Vec::new();
+        let mut shown = Shown::new(&mut out, terminal, chrono_tz::Africa::Addis_Ababa);
+        assert!(rows.iter().all(|row| shown.show(row)));
+        shown.end(said).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_terminal_gets_words_in_the_programmes_zone() {
+        let line = r#"{"time":"2026-06-01T08:00:00.000Z","programme":"test","environment":"test","event":"started"}"#;
+        let rows = [entry(), Row::Line(line.to_owned()), notice(), Row::Poll(PollRow::default())];
+        insta::assert_snapshot!(shown(&rows, true, Some("done")));
+        assert_eq!(shown(&[], true, None), "nothing\n");
+    }
+
+    #[test]
+    fn a_pipe_gets_one_json_object_a_line_with_times_in_utc() {
+        insta::assert_snapshot!(shown(&[entry(), notice()], false, Some("done")));
+        assert_eq!(shown(&[], false, Some("delivery 12 is due now")), "{\"done\":\"delivery 12 is due now\"}\n");
+        assert_eq!(shown(&[], false, None), "");
+    }
+
+    #[test]
+    fn whoever_reads_may_stop_reading() {
+        struct Closed;
+        impl Write for Closed {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::BrokenPipe.into())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let mut shown = Shown::new(Closed, false, chrono_tz::UTC);
+        assert!(!shown.show(&entry()));
+        assert_eq!(shown.end(Some("done")), Ok(()));
+    }
+}

@@ -79,6 +79,7 @@ impl EntryRow {
         // A kind without a reason of its own is called like one.
         let reason = entry.reason.or_else(|| Reason::from_code(entry.kind.code())).unwrap_or(Reason::Late);
         let words = words(reason);
+        let (happened, to_do) = stopped_by_a_person(entry).unwrap_or((words.happened, words.to_do));
         Self {
             entry: entry.id.0,
             kind: entry.kind.code().to_owned(),
@@ -95,8 +96,8 @@ impl EntryRow {
             count: entry.count,
             since: entry.made,
             closed: entry.closed,
-            what_happened: words.happened.to_owned(),
-            what_to_do: for_number(words.to_do, entry.id.0),
+            what_happened: happened.to_owned(),
+            what_to_do: for_number(to_do, entry.id.0),
         }
     }
 }
@@ -288,6 +289,24 @@ impl std::fmt::Debug for NoticeRow {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("NoticeRow(…)")
     }
+}
+
+/// What a person stopped although it may stand on the other side: trying again is no way out any more.
+fn stopped_by_a_person(entry: &Entry) -> Option<(&'static str, &'static str)> {
+    if (entry.kind, entry.reason) != (Kind::Stopped, Some(Reason::Unconfirmed)) {
+        return None;
+    }
+    Some(if entry.errand == Some(Errand::SendReferral) {
+        (
+            "It was stopped here, but it may have reached UNHCR before.",
+            "Ask UNHCR whether the referral arrived, and tell them that it is stopped. Then `referrald deliveries resolve ID --by ROLE`.",
+        )
+    } else {
+        (
+            "It was stopped here, but something of it stands, or may stand, in Primero. UNHCR was told nothing.",
+            "Look at the case in Primero and tell UNHCR what stands there. Then `referrald deliveries resolve ID --by ROLE`.",
+        )
+    })
 }
 
 fn title(entry: &Entry) -> &'static str {

@@ -417,3 +417,6 @@ fn newer(old: &Delivery, newest: Option<Delivery>) -> Result<(), Unable> {
         Some(_) | None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;

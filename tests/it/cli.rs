@@ -4,8 +4,9 @@ mod check;
 mod operator;
 
 use std::{
+    io::{BufRead, BufReader},
     path::Path,
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
 };
 
 use serde_json::Value;
@@ -170,4 +171,38 @@ fn a_key_is_shown_once_and_a_state_key_is_never_written_over() {
     DIR/state.key: is there already, and a key is never written over another (hint: name a new file; what is sealed with the old key needs the old key)
     exit 1
     ");
+}
+
+#[tokio::test]
+async fn the_daemon_runs_until_sigterm_and_tells_its_beginning_and_its_end() {
+    let world = World::without_daemon(&[]).await;
+    let ended = tokio::task::spawn_blocking({
+        let config = world.stage.directory().join("referrald.toml");
+        move || {
+            let mut daemon = Command::new(env!("CARGO_BIN_EXE_referrald"))
+                .args(["run", "--config"])
+                .arg(config)
+                .env_clear()
+                .stdout(Stdio::piped())
+                .stderr(Stdio::null())
+                .spawn()
+                .expect("the binary was built beside this test");
+            let mut lines = BufReader::new(daemon.stdout.take().expect("it was piped")).lines();
+            let mut next = || lines.next().map(|line| line.expect("it speaks UTF-8"));
+            let first = next().expect("it tells that it has started");
+            let limits = std::fs::read_to_string(format!("/proc/{}/limits", daemon.id())).expect("it runs");
+            let killed = Command::new("kill").arg(daemon.id().to_string()).status().expect("there is a kill");
+            assert!(killed.success(), "it is ours");
+            let rest: Vec<String> = std::iter::from_fn(next).collect();
+            let status = daemon.wait().expect("it ends");
+            (first, rest, limits, status.code())
+        }
+    });
+    let (first, rest, limits, status) = ended.await.expect("it was watched");
+    assert!(first.contains(r#""event":"started""#), "{first}");
+    assert!(rest.last().is_some_and(|last| last.contains(r#""event":"shut_down""#)), "{rest:?}");
+    assert_eq!(status, Some(0));
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).expect("there is such a limit");
+    assert!(core.split_whitespace().skip(4).take(2).all(|limit| limit == "0"), "{core}");
+    assert!(!world.state_directory().join("control.sock").exists(), "the socket goes with the daemon");
 }
