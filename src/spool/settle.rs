@@ -1,5 +1,7 @@
 //! How an attempt ends in the state: one transaction settles the delivery, erases its parcel and stores what follows from it.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 
 use super::{
@@ -131,9 +133,14 @@ impl Tx<'_> {
             Conclusion::Delivered => self.settle_delivered(&mut delivery, line)?,
             Conclusion::Refused { reason, gaps } => {
                 delivery.gaps.clone_from(&gaps);
-                line.fields = gaps.iter().map(|gap| gap.field.clone()).filter(|field| !field.is_empty()).collect();
+                let mut told = by_reason(reason, &gaps).into_iter();
+                line.event = Event::Refused;
                 line.outcome = Some(Outcome::Refused);
-                self.settle(&mut delivery, State::Refused, Some(reason), Activity { event: Event::Refused, ..line.clone() })?;
+                line.fields = told.next().map_or_else(Vec::new, |(_, fields)| fields);
+                self.settle(&mut delivery, State::Refused, Some(reason), line.clone())?;
+                for (reason, fields) in told {
+                    self.tell(Activity { reason: Some(reason), fields, ..line.clone() })?;
+                }
                 match delivery.errand {
                     Errand::OpenIntervention => self.owe_feedback(&delivery, gaps)?,
                     Errand::RecordDecision
@@ -374,4 +381,17 @@ fn may_be_with_dtp(delivery: &Delivery) -> bool {
         State::Waiting | State::Held | State::Superseded => false,
     };
     delivery.errand == Errand::SendReferral && may_be
+}
+
+/// One line for each reason, with its own fields; the delivery's reason comes first, and where no gap has it, it speaks for all.
+fn by_reason(first: Reason, gaps: &[Gap]) -> Vec<(Reason, Vec<String>)> {
+    let fields = |reason: Option<Reason>| {
+        let of = gaps.iter().filter(|gap| reason.is_none_or(|reason| gap.reason == reason));
+        of.map(|gap| gap.field.clone()).filter(|field| !field.is_empty()).collect()
+    };
+    if !gaps.iter().any(|gap| gap.reason == first) {
+        return vec![(first, fields(None))];
+    }
+    let others: BTreeSet<Reason> = gaps.iter().map(|gap| gap.reason).filter(|reason| *reason != first).collect();
+    [first].into_iter().chain(others).map(|reason| (reason, fields(Some(reason)))).collect()
 }

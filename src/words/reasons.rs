@@ -145,7 +145,7 @@ pub const fn words(reason: Reason) -> Words {
         ),
         Reason::CertificateExpired => alarm(
             "Our client certificate has expired.",
-            "Have a new one issued, send its thumbprint to UNHCR (`referrald certificate`), put it in place and reload.",
+            "Have a new one issued, send its thumbprint to UNHCR (`referrald certificate`), put it in place and restart referrald.",
         ),
         Reason::FilterIgnored => alarm(
             "Primero answered a search with records that were not asked for. To go on could touch the wrong child.",
@@ -157,11 +157,11 @@ pub const fn words(reason: Reason) -> Words {
         ),
         Reason::WrongUrl => alarm(
             "The configured URL does not exist, or does not take what we send.",
-            "Correct the URL in the configuration and reload. `referrald check` tries it.",
+            "Correct the URL in the configuration and restart referrald. `referrald check` tries it.",
         ),
         Reason::ConstantRefused => alarm(
             "Primero refused a constant of our mapping or a configured value.",
-            "`referrald check` names it. Correct the mapping or the configuration, then reload.",
+            "`referrald check` names it. Correct the mapping or the configuration, then restart referrald.",
         ),
 
         // They are unwell: later.
@@ -233,7 +233,7 @@ pub const fn words(reason: Reason) -> Words {
         ),
         Reason::AgreementNotValid => note(
             "The data sharing agreement is not valid today.",
-            "Ask who answers for the agreement before sharing in any other way. When a new one is signed, enter its dates under `[agreement]` and reload.",
+            "Ask who answers for the agreement before sharing in any other way. When a new one is signed, enter its dates under `[agreement]` and restart referrald.",
         ),
         Reason::CannotBeMapped => note(
             "The referral has values for which UNHCR has no words, or lacks required ones.",
