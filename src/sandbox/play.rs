@@ -334,7 +334,8 @@ impl Story<'_> {
 }
 
 fn tell(out: &mut dyn Write, time: DateTime<Utc>, line: &Activity, zone: Tz) {
-    if !matches!(line.event, Event::PollStarted | Event::Started | Event::ShutDown) {
+    let silent = matches!(line.event, Event::PollStarted | Event::Started | Event::ShutDown);
+    if !silent && !(line.event == Event::PollFinished && line.count == Some(0)) {
         let _ = writeln!(out, "  {}  {}", time.with_timezone(&zone).format("%H:%M:%S"), words::sentence(line, zone));
     }
 }
