@@ -497,7 +497,7 @@ fn connect(path: &Path, read_only: bool) -> Result<Connection, Error> {
     let flags = if read_only { OpenFlags::SQLITE_OPEN_READ_ONLY } else { OpenFlags::SQLITE_OPEN_READ_WRITE };
     let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(Duration::from_secs(5))?;
-    connection.set_prepared_statement_cache_capacity(64);
+    connection.set_prepared_statement_cache_capacity(128);
     if !read_only {
         // The pragmas before the first table: incremental vacuum lets the file shrink back.
         connection.execute_batch(

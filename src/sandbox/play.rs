@@ -334,8 +334,8 @@ impl Story<'_> {
 }
 
 fn tell(out: &mut dyn Write, time: DateTime<Utc>, line: &Activity, zone: Tz) {
-    let silent = matches!(line.event, Event::PollStarted | Event::Started | Event::ShutDown);
-    if !silent && !(line.event == Event::PollFinished && line.count == Some(0)) {
+    let found_nothing = line.event == Event::PollFinished && line.count == Some(0);
+    if !found_nothing && !matches!(line.event, Event::PollStarted | Event::Started | Event::ShutDown) {
         let _ = writeln!(out, "  {}  {}", time.with_timezone(&zone).format("%H:%M:%S"), words::sentence(line, zone));
     }
 }

@@ -148,8 +148,10 @@ impl Tx<'_> {
             if let Some(first) = delivery.behind {
                 return Err(Unable::Behind(delivery.id, first));
             }
-            delivery.due = self.now;
+            // A person has it tried again: what was held is held anew if it must be, and not because it was.
+            (delivery.state, delivery.reason, delivery.due) = (State::Waiting, None, self.now);
             self.put(&delivery)?;
+            self.unlist(delivery.id, &[Kind::Held])?;
             self.tell_operator(who, &delivery, None)?;
             return Ok(delivery.id);
         }

@@ -172,8 +172,9 @@ impl Tx<'_> {
         for note in notes {
             self.note(&delivery, note)?;
         }
-        if let Some(outcome) = self.delivery(delivery.id)?.filter(|delivery| delivery.settled.is_some()) {
-            self.count(&outcome, service_type.as_deref())?;
+        // A look that is done leaves no trace, so it is not counted either.
+        if delivery.settled.is_some() && delivery.errand != Errand::Look {
+            self.count(&delivery, service_type.as_deref())?;
         }
         if delivery.errand == Errand::OpenIntervention {
             self.judge_behind(&delivery)?;

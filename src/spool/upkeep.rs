@@ -187,7 +187,11 @@ impl Tx<'_> {
 
     /// Owes a look at every case whose sent referral is to be read again.
     pub fn owe_watch_looks(&mut self) -> Result<(), Error> {
-        let due = select(self.connection, "watched <= ?1 ORDER BY id", &[&self.now.timestamp_millis()])?;
+        let due = select(
+            self.connection,
+            "watched IS NOT NULL AND watched <= ?1 ORDER BY watched, id",
+            &[&self.now.timestamp_millis()],
+        )?;
         for delivery in due {
             // Read again tomorrow, whatever becomes of this look; a wall clock set back must not stretch that.
             self.watch(delivery.id, Some(self.now + TimeDelta::days(1)))?;
@@ -196,7 +200,9 @@ impl Tx<'_> {
             }
         }
         let too_far = (self.now + TimeDelta::days(1)).timestamp_millis();
-        self.connection.prepare_cached("UPDATE deliveries SET watched = ?1 WHERE watched > ?1")?.execute([too_far])?;
+        self.connection
+            .prepare_cached("UPDATE deliveries SET watched = ?1 WHERE watched IS NOT NULL AND watched > ?1")?
+            .execute([too_far])?;
         Ok(())
     }
 
