@@ -407,7 +407,7 @@ fn commit_group(connection: &Connection, shared: &Shared, group: impl Iterator<I
     let now = shared.clock.now();
     let mut all = Told::default();
     let mut done: Vec<(Answer, Failed)> = Vec::new();
-    let begun = connection.execute_batch("BEGIN IMMEDIATE");
+    let begun = run(connection, "BEGIN IMMEDIATE");
     for Job { work, failed } in group {
         // A full disk, an I/O error or a lack of memory ends the whole transaction, whichever job met it.
         if begun.is_err() || connection.is_autocommit() {
@@ -415,12 +415,12 @@ fn commit_group(connection: &Connection, shared: &Shared, group: impl Iterator<I
             continue;
         }
         let mut tx = Tx { connection, shared, now, told: Told::default() };
-        let result = connection.execute_batch("SAVEPOINT job").map_err(Error::from).and_then(|()| work(&mut tx));
+        let result = run(connection, "SAVEPOINT job").map_err(Error::from).and_then(|()| work(&mut tx));
         let Tx { told, .. } = tx;
         all.taken.extend(told.taken);
         match result {
             // Releasing a savepoint fails only if the transaction is gone; then the commit fails as well.
-            Ok(answer) if connection.execute_batch("RELEASE job").is_ok() => {
+            Ok(answer) if run(connection, "RELEASE job").is_ok() => {
                 all.lines.extend(told.lines);
                 all.tasks.extend(told.tasks);
                 all.held_back.extend(told.held_back);
@@ -434,7 +434,7 @@ fn commit_group(connection: &Connection, shared: &Shared, group: impl Iterator<I
             }
         }
     }
-    let committed = begun.and_then(|()| connection.execute_batch("COMMIT"));
+    let committed = begun.and_then(|()| run(connection, "COMMIT"));
     let answers = match committed {
         Ok(()) => done.into_iter().map(|(answer, _)| answer).collect(),
         Err(error) => {
@@ -450,6 +450,11 @@ fn commit_group(connection: &Connection, shared: &Shared, group: impl Iterator<I
         }
     };
     (answers, all)
+}
+
+/// A statement that every group or job needs: prepared once, not with each.
+fn run(connection: &Connection, statement: &str) -> rusqlite::Result<()> {
+    connection.prepare_cached(statement)?.execute([]).map(drop)
 }
 
 fn publish(shared: &Shared, told: Told, listener: &Listener) {
