@@ -124,6 +124,7 @@ struct Scene {
     simulators: Child,
     to: ChildStdin,
     from: BufReader<ChildStdout>,
+    directory: PathBuf,
     inbox: SocketAddr,
     ready_after: Duration,
     http: reqwest::Client,
@@ -161,7 +162,7 @@ impl Scene {
         while http.get(format!("http://{admin}/livez")).send().await.is_err() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        Self { daemon, simulators, to, from, inbox, ready_after: began.elapsed(), http }
+        Self { daemon, simulators, to, from, directory, inbox, ready_after: began.elapsed(), http }
     }
 
     /// Asks the simulators; gives their answer.
@@ -234,6 +235,8 @@ impl Drop for Scene {
             let _ = child.kill();
             let _ = child.wait();
         }
+        // Who is killed does not tidy up.
+        let _ = fs::remove_dir_all(&self.directory);
     }
 }
 

@@ -332,12 +332,6 @@ impl Programme {
         Ok(health)
     }
 
-    /// How much later a moment of the wall clock is, for the monotonic clock.
-    #[must_use]
-    pub fn from_now(&self, due: DateTime<Utc>) -> Duration {
-        self.clock.monotonic() + (due - self.clock.now()).to_std().unwrap_or_default()
-    }
-
     /// Whether Primero was stopped because of its password.
     #[must_use]
     pub fn password_refused(health: &[Health; 2]) -> Option<Duration> {

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     reason::Reason,
-    referral::{CaseId, CaseKey, DeliveryId, Errand, InterventionNumber, ReferralId, codes},
+    referral::{CaseId, DeliveryId, Errand, InterventionNumber, ReferralId, codes},
 };
 
 codes! {
@@ -243,16 +243,6 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
         made: time(row, "made")?.unwrap_or_default(),
         closed: time(row, "closed")?,
     })
-}
-
-/// The case that an entry or a delivery names, for commands that read it afresh.
-impl Reading<'_> {
-    /// Primero's key of the case of an entry.
-    pub fn case_key_of_entry(&self, id: DeliveryId) -> Result<Option<CaseKey>, Error> {
-        let key: Option<Option<[u8; 16]>> =
-            self.connection.query_row("SELECT case_key FROM entries WHERE id = ?1", [id.0], |row| row.get(0)).optional()?;
-        Ok(key.flatten().map(|key| CaseKey(Uuid::from_bytes(key))))
-    }
 }
 
 fn joined(fields: &[String]) -> Option<String> {

@@ -124,11 +124,6 @@ impl Reading<'_> {
         )?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
-
-    /// The place of the newest line.
-    pub fn last_place(&self) -> Result<i64, Error> {
-        Ok(self.connection.query_row("SELECT coalesce(max(rowid), 0) FROM story", [], |row| row.get(0))?)
-    }
 }
 
 fn line(row: &Row<'_>) -> rusqlite::Result<Line> {
