@@ -43,6 +43,8 @@ const GROUP: usize = 64;
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 /// The longest that something held waits until it is looked at again.
 const LONGEST_HELD: Duration = Duration::from_secs(1800);
+/// How long a statement waits for another process that is using the file.
+const BUSY: Duration = Duration::from_secs(5);
 /// The version of the schema.
 const SCHEMA: i64 = 1;
 
@@ -390,11 +392,12 @@ fn write_all(connection: &Connection, shared: &Shared, mut jobs: mpsc::Receiver<
         let (answers, told) = commit_group(connection, shared, group.drain(..));
         let checkpoint = told.checkpoint;
         publish(shared, told, listener);
-        for answer in answers {
-            answer();
-        }
+        // Whoever wants the checkpoint is answered when it is made: nothing counts as erased that still lies in the log.
         if checkpoint && let Err(error) = upkeep::checkpoint(connection, shared) {
             tracing::warn!(%error, "the checkpoint that overwrites erased content was not made; it is tried again");
+        }
+        for answer in answers {
+            answer();
         }
     }
     if let Err(error) = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)") {
@@ -501,7 +504,7 @@ fn create_private(path: &Path) -> std::io::Result<()> {
 fn connect(path: &Path, read_only: bool) -> Result<Connection, Error> {
     let flags = if read_only { OpenFlags::SQLITE_OPEN_READ_ONLY } else { OpenFlags::SQLITE_OPEN_READ_WRITE };
     let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(128);
     if !read_only {
         // The pragmas before the first table: incremental vacuum lets the file shrink back.

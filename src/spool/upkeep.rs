@@ -1,6 +1,6 @@
 //! What the state needs over the years: leases voided at start, time limits, pruning, checkpoints that really erase.
 
-use std::sync::atomic::Ordering;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::Connection;
@@ -246,7 +246,7 @@ impl Tx<'_> {
         Ok(forgotten)
     }
 
-    /// Wants a checkpoint after this commit that overwrites what was erased and lets the file shrink.
+    /// Wants a checkpoint between this commit and its answer; it overwrites what was erased and lets the file shrink.
     pub fn want_checkpoint(&mut self) {
         self.told.checkpoint = true;
     }
@@ -259,7 +259,11 @@ pub(super) fn checkpoint(connection: &Connection, shared: &Shared) -> Result<(),
     let mut freed = vacuum.query([])?;
     while freed.next()?.is_some() {}
     drop(freed);
-    let busy: bool = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    // Nobody's answer waits for a reader in the way.
+    connection.busy_timeout(Duration::ZERO)?;
+    let busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0));
+    connection.busy_timeout(super::BUSY)?;
+    let busy = busy?;
     let left: u64 = connection.query_row("PRAGMA freelist_count", [], |row| row.get(0))?;
     shared.erased.store(busy || left > 0, Ordering::Relaxed);
     Ok(())
