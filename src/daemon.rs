@@ -25,7 +25,7 @@ use crate::{
     inbox::{self, Inbox},
     mapping::{self, Mapping},
     primero,
-    programme::{Parts, Programme},
+    programme::{self, Fields, Programme, Standing},
     referral::{System, Walk},
     spool::{self, Listener, Spool, seal::Sealer, upkeep::StoredBlock},
     upkeep::{self, Calendar, Ending},
@@ -129,7 +129,11 @@ pub fn assemble(settings: Settings, clock: Clock, listener: Listener) -> Result<
     let thumbprint = settings.dtp.thumbprint_header.as_ref().map(|_| certificate.thumbprint.as_str());
     let dtp =
         dtp::Client::new(&settings.dtp, dtp_tls, subscription_key.reveal(), thumbprint, clock.clone()).map_err(client("dtp"))?;
-    Ok(Programme::new(Parts {
+    Ok(Programme {
+        fields: Fields::of(&settings, &mapping),
+        administrator: programme::administrator(&settings),
+        standing: Standing::new(health),
+        certificate_ends: certificate.not_after,
         settings,
         mapping,
         primero,
@@ -138,9 +142,7 @@ pub fn assemble(settings: Settings, clock: Clock, listener: Listener) -> Result<
         spool,
         clock,
         secrets,
-        health,
-        certificate_ends: certificate.not_after,
-    }))
+    })
 }
 
 impl Daemon {
