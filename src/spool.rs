@@ -41,7 +41,7 @@ use crate::{
 const GROUP: usize = 64;
 /// The longest that anything waits: a `Retry-After` or a probe. What is stored further ahead is cut to that.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
-/// The longest that something held waits until it is looked at again.
+/// The longest after a start that something held waits until it is looked at again.
 const LONGEST_HELD: Duration = Duration::from_secs(1800);
 /// How long a statement waits for another process that is using the file.
 const BUSY: Duration = Duration::from_secs(5);

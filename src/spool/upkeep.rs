@@ -14,7 +14,7 @@ use super::{
 use crate::{
     activity::{Activity, Event},
     reason::Reason,
-    referral::{DeliveryId, Errand, System, Walk},
+    referral::{DeliveryId, Errand, State, System, Walk},
 };
 
 /// Content is erased after this, whatever became of it.
@@ -48,7 +48,12 @@ pub(super) fn void_leases(connection: &Connection, shared: &Shared) -> Result<()
     let rows = statement.query_map([], Delivery::from_row)?;
     let mut agenda = shared.agenda();
     for delivery in rows {
-        agenda.put(delivery?.task(shared, now, monotonic));
+        let delivery = delivery?;
+        let mut task = delivery.task(shared, now, monotonic);
+        if delivery.state == State::Held {
+            task.due = task.due.min(monotonic + super::LONGEST_HELD);
+        }
+        agenda.put(task);
     }
     Ok(())
 }

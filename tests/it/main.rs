@@ -10,6 +10,7 @@ mod dtp_door;
 mod flow1;
 mod flow2;
 mod health;
+mod held;
 mod house;
 mod inbox;
 mod privacy;
