@@ -243,7 +243,7 @@ async fn identity_values_that_differ_are_named_and_nothing_is_overwritten() {
     assert_eq!(kept, ["Otherwise", "2015-05-06", "989-OTHERGROUP"].map(|text| json!(text)));
     assert_eq!(world.told_dtp(), [delivered(&world, NUMBER, case)]);
     assert_eq!(world.list(), ["differs differs"]);
-    assert_eq!(world.entries()[0].fields, ["date_of_birth", "name_last"]);
+    assert_eq!(world.entries()[0].fields, ["unhcr_id_no", "date_of_birth", "name_last"]);
     world.end().await;
 }
 
