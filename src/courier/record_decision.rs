@@ -2,12 +2,13 @@
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::attempt::{Attempt, Names, Step, Verdict};
 use crate::{
     mapping::ReferralDecision,
     personal::Personal,
-    primero::{Document, Filter, Referral, ReferralStatus, Trouble},
+    primero::{Case, Document, Filter, Referral, ReferralStatus, Trouble},
     reason::Reason,
     referral::{CaseKey, Decision, OutgoingId, ReferralId},
     spool::settle::Note,
@@ -54,13 +55,25 @@ fn item(at: &Attempt) -> Step<Personal<Document>> {
 }
 
 /// The case that the id names.
+///
+/// Primero compares a `case_id` to the letter, and the id that we are given is in lower case. Primero makes its ids in lower
+/// case, but whoever brought a case from elsewhere may have given it upper case; such a one is searched regardless of case, and
+/// only an id that is the same but for that is taken. What is no UUID is not searched so: it could be a part of many others.
 async fn case_of(at: &mut Attempt, outgoing: &OutgoingId) -> Step<CaseKey> {
     let programme = at.programme.clone();
+    let case_id = outgoing.case().as_str();
     let mut found = Vec::new();
     for module in &programme.settings.referrals.modules {
-        let filter = Filter { equals: ("case_id", outgoing.case().as_str()), module };
+        let filter = Filter { equals: ("case_id", case_id), module };
         let cases = programme.primero.find(&filter, &["case_id"]).await;
         found.extend(at.primero(Names::Nothing, cases)?);
+    }
+    if found.is_empty() && Uuid::try_parse(case_id).is_ok() {
+        for module in &programme.settings.referrals.modules {
+            let cases = programme.primero.query(case_id, module, &["case_id"]).await;
+            let is_meant = |case: &Case| case.enabled && case.text("case_id").is_some_and(|id| id.eq_ignore_ascii_case(case_id));
+            found.extend(at.primero(Names::Nothing, cases)?.into_iter().filter(is_meant));
+        }
     }
     match found.as_slice() {
         [] => Err(Verdict::held(Reason::NoSuchReferral)),
