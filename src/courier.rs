@@ -26,7 +26,7 @@ use self::look::Leaving;
 use crate::{
     agenda::{Pick, Task},
     health::Leave,
-    programme::Programme,
+    programme::{Place, Programme},
     referral::{DeliveryId, Errand, Flow, System},
 };
 
@@ -64,9 +64,9 @@ pub async fn run(programme: Arc<Programme>, stop: CancellationToken, progress: A
         let seen = shared.agenda().changes();
         if !stop.is_cancelled() {
             for system in System::ALL {
-                while let Some(task) = lend(&programme, &mut under_way, *system, &mut wake) {
+                while let Some((task, place)) = lend(&programme, &mut under_way, *system, &mut wake) {
                     let id = attempts.spawn(attempt(Arc::clone(&programme), task)).id();
-                    under_way.tasks.insert(id, task);
+                    under_way.tasks.insert(id, (task, place));
                 }
             }
         }
@@ -78,7 +78,8 @@ pub async fn run(programme: Arc<Programme>, stop: CancellationToken, progress: A
             Some(ended) = attempts.join_next_with_id(), if !attempts.is_empty() => {
                 let broken = ended.as_ref().is_err();
                 let id = ended.map_or_else(|error| error.id(), |(id, ())| id);
-                if let Some(task) = under_way.tasks.remove(&id) {
+                if let Some((task, place)) = under_way.tasks.remove(&id) {
+                    drop(place);
                     under_way.end(&programme, &task, broken);
                 }
             },
@@ -89,28 +90,33 @@ pub async fn run(programme: Arc<Programme>, stop: CancellationToken, progress: A
     }
 }
 
-/// How many attempts use each system.
+/// The attempts under way, and how many of them use Primero. Who is at DTP has a place there, also a look that sends at once.
 #[derive(Debug, Default)]
 struct UnderWay {
-    tasks: HashMap<tokio::task::Id, Task>,
-    to: [usize; 2],
-    using: [usize; 2],
+    tasks: HashMap<tokio::task::Id, (Task, Option<Place>)>,
+    to_primero: usize,
+    using_primero: usize,
 }
 
 impl UnderWay {
     fn begin(&mut self, errand: Errand) {
-        self.to[errand.addressee() as usize] += 1;
-        for system in System::ALL.iter().filter(|system| errand.needs(**system)) {
-            self.using[*system as usize] += 1;
+        self.to_primero += usize::from(errand.addressee() == System::Primero);
+        self.using_primero += usize::from(errand.needs(System::Primero));
+    }
+
+    fn nobody_uses(&self, system: System, programme: &Programme) -> bool {
+        match system {
+            System::Primero => self.using_primero == 0,
+            System::Dtp => programme.nobody_at_dtp(),
         }
     }
 
     /// Gives a delivery back. One whose attempt broke off is put off for the longest pause: it would break again.
     fn end(&mut self, programme: &Programme, task: &Task, broken: bool) {
-        self.to[task.errand.addressee() as usize] -= 1;
+        self.to_primero -= usize::from(task.errand.addressee() == System::Primero);
+        self.using_primero -= usize::from(task.errand.needs(System::Primero));
         let mut health = programme.health();
         for system in System::ALL.iter().filter(|system| task.errand.needs(**system)) {
-            self.using[*system as usize] -= 1;
             health[*system as usize].ended(Some(task.id));
         }
         drop(health);
@@ -124,18 +130,22 @@ impl UnderWay {
 }
 
 /// Lends the next delivery for a system, if its health, and that of any other system the errand needs, allows one.
-fn lend(programme: &Programme, under_way: &mut UnderWay, addressee: System, wake: &mut Duration) -> Option<Task> {
+fn lend(
+    programme: &Programme,
+    under_way: &mut UnderWay,
+    addressee: System,
+    wake: &mut Duration,
+) -> Option<(Task, Option<Place>)> {
     let now = programme.clock.monotonic();
-    let parallel = match addressee {
-        System::Primero => programme.settings.primero.parallel,
-        System::Dtp => programme.settings.dtp.parallel,
+    let alone = [System::Primero, System::Dtp].map(|system| under_way.nobody_uses(system, programme));
+    let place = match addressee {
+        System::Primero if under_way.to_primero >= programme.settings.primero.parallel => return None,
+        System::Primero => None,
+        System::Dtp => Some(programme.place_at_dtp()?),
     };
-    if under_way.to[addressee as usize] >= parallel {
-        return None;
-    }
     let mut health = programme.health();
     let mut may = |system: System, health: &[crate::health::Health; 2]| {
-        let alone = under_way.using[system as usize] == 0;
+        let alone = alone[system as usize];
         match health[system as usize].leave(now) {
             Leave::All => (true, None),
             Leave::One => (alone, None),
@@ -184,7 +194,7 @@ fn lend(programme: &Programme, under_way: &mut UnderWay, addressee: System, wake
                 }
             }
             under_way.begin(task.errand);
-            Some(task)
+            Some((task, place))
         }
         None => {
             if let Some(due) = agenda.next_due(now) {

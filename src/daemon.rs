@@ -132,7 +132,7 @@ pub fn assemble(settings: Settings, clock: Clock, listener: Listener) -> Result<
     Ok(Programme {
         fields: Fields::of(&settings, &mapping),
         administrator: programme::administrator(&settings),
-        standing: Standing::new(health),
+        standing: Standing::new(&settings, health),
         certificate_ends: certificate.not_after,
         settings,
         mapping,

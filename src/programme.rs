@@ -10,6 +10,7 @@ use std::{
 
 use backon::BackoffBuilder;
 use chrono::{DateTime, Utc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
     activity::{Activity, Event},
@@ -130,15 +131,24 @@ pub struct Standing {
     readable: RwLock<Option<Arc<BTreeSet<String>>>>,
     health: Mutex<[Health; 2]>,
     writers: Mutex<HashMap<CaseKey, Weak<tokio::sync::Mutex<()>>>>,
+    places_at_dtp: Arc<Semaphore>,
 }
 
 impl Standing {
     /// At a start: nothing is learnt yet, but how the systems were when the state was last written.
     #[must_use]
-    pub fn new(health: [Health; 2]) -> Self {
-        Self { readable: RwLock::default(), health: Mutex::new(health), writers: Mutex::default() }
+    pub fn new(settings: &Settings, health: [Health; 2]) -> Self {
+        Self {
+            readable: RwLock::default(),
+            health: Mutex::new(health),
+            writers: Mutex::default(),
+            places_at_dtp: Arc::new(Semaphore::new(settings.dtp.parallel)),
+        }
     }
 }
+
+/// The right to have one attempt at DTP under way; given back when it goes.
+pub type Place = OwnedSemaphorePermit;
 
 /// The functional contact of a configuration, as the mapping reads it.
 #[must_use]
@@ -214,6 +224,18 @@ impl Programme {
             .build()
             .nth(n.min(64) as usize)
             .map_or(longest, |pause| pause.min(longest))
+    }
+
+    /// A place at DTP, if fewer than `dtp.parallel` attempts are under way there. Nobody waits for one, so nobody waits in a circle.
+    #[must_use]
+    pub fn place_at_dtp(&self) -> Option<Place> {
+        Arc::clone(&self.standing.places_at_dtp).try_acquire_owned().ok()
+    }
+
+    /// Whether nobody has a place at DTP.
+    #[must_use]
+    pub fn nobody_at_dtp(&self) -> bool {
+        self.standing.places_at_dtp.available_permits() >= self.settings.dtp.parallel
     }
 
     /// One writer per case at a time: waits for its turn.

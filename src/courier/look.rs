@@ -16,7 +16,7 @@ use crate::{
     mapping::Gap,
     personal::Personal,
     primero::{Case, Document, Referral, ReferralStatus, Trouble, text},
-    programme::Programme,
+    programme::{Place, Programme},
     reason::Reason,
     referral::{CaseId, CaseKey, DeliveryId, OutgoingId, System, Walk},
     spool::{
@@ -41,14 +41,17 @@ pub struct Leaving {
     pub lease: Lease,
 }
 
-/// The lease of an errand that was made while it was lent; it is given back whatever becomes of the attempt.
+/// The lease of an errand that was made while it was lent, and its place at DTP; both are given back whatever becomes of the attempt.
 pub struct Lease {
     programme: Arc<Programme>,
     id: DeliveryId,
+    place: Option<Place>,
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
+        // First the place, so that whoever hears the bell finds it free.
+        drop(self.place.take());
         let shared = self.programme.spool.shared();
         shared.agenda().give_back(self.id);
         shared.bell.notify_waiters();
@@ -224,7 +227,7 @@ async fn judge(at: &mut Attempt, case: &Case, case_id: &CaseId, referral: &Refer
     }
 }
 
-/// A referral may leave: now, if DTP is well, else when its errand is due.
+/// A referral may leave: now, if DTP is well and has a place free, else when its errand is lent.
 async fn leave(at: &mut Attempt, case: &Case, service: Personal<Document>, found: Found, basis: Basis) -> Step<Option<Leaving>> {
     let programme = at.programme.clone();
     let sending = at.state(programme.spool.read(|reading| reading.sending(found.referral)))?;
@@ -240,11 +243,12 @@ async fn leave(at: &mut Attempt, case: &Case, service: Personal<Document>, found
         Err(verdict) => return Err(verdict),
     };
     let well = programme.health()[System::Dtp as usize].leave(programme.clock.monotonic()) == Leave::All;
-    let basis = well.then_some(basis);
+    let place = if well { programme.place_at_dtp() } else { None };
+    let basis = place.as_ref().map(|_| basis);
     let owed = at.state(programme.spool.write(move |tx| tx.owe_referral(&found, basis)).await)?;
     let service_type = text(service.reveal(), "service_type").map(str::to_owned);
-    Ok(owed.filter(|_| well).map(|delivery| {
-        let lease = Lease { programme, id: delivery.id };
+    Ok(owed.zip(place).map(|(delivery, place)| {
+        let lease = Lease { programme, id: delivery.id, place: Some(place) };
         Leaving { delivery, message, service_type, lease }
     }))
 }
