@@ -17,7 +17,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::watch, task::JoinSet};
+use tokio::{
+    sync::watch,
+    task::{JoinError, JoinSet},
+};
 use tokio_util::sync::CancellationToken;
 
 use self::attempt::{Attempt, Verdict};
@@ -29,6 +32,10 @@ use crate::{
     programme::{Place, Programme},
     referral::{DeliveryId, Errand, Flow, System},
 };
+
+/// How long attempts under way may go on once the end was asked for. Longer than a request may take, and shorter than a service
+/// manager waits before it kills (`TimeoutStopSec=` in deploy/).
+const LAST_WAIT: Duration = Duration::from_secs(90);
 
 /// What the courier has seen and does. Whoever waits for it to be done compares this with agenda and clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,7 +58,7 @@ pub async fn idle(programme: &Programme, progress: &watch::Sender<Progress>) {
     let _ = progress.subscribe().wait_for(idle).await;
 }
 
-/// Attempts what is due until told to stop; then takes nothing more and waits for what is under way.
+/// Attempts what is due until told to stop; then takes nothing more and finishes what is under way.
 pub async fn run(programme: Arc<Programme>, stop: CancellationToken, progress: Arc<watch::Sender<Progress>>) {
     let mut attempts = JoinSet::new();
     let mut under_way = UnderWay::default();
@@ -62,32 +69,47 @@ pub async fn run(programme: Arc<Programme>, stop: CancellationToken, progress: A
         bell.as_mut().enable();
         let mut wake = Duration::MAX;
         let seen = shared.agenda().changes();
-        if !stop.is_cancelled() {
-            for system in System::ALL {
-                while let Some((task, place)) = lend(&programme, &mut under_way, *system, &mut wake) {
-                    let id = attempts.spawn(attempt(Arc::clone(&programme), task)).id();
-                    under_way.tasks.insert(id, (task, place));
-                }
+        if stop.is_cancelled() {
+            return finish(&programme, attempts, under_way).await;
+        }
+        for system in System::ALL {
+            while let Some((task, place)) = lend(&programme, &mut under_way, *system, &mut wake) {
+                let id = attempts.spawn(attempt(Arc::clone(&programme), task)).id();
+                under_way.tasks.insert(id, (task, place));
             }
         }
         progress.send_replace(Progress { under_way: attempts.len(), seen, wake });
-        if stop.is_cancelled() && attempts.is_empty() {
-            return;
-        }
         tokio::select! {
-            Some(ended) = attempts.join_next_with_id(), if !attempts.is_empty() => {
-                let broken = ended.as_ref().is_err();
-                let id = ended.map_or_else(|error| error.id(), |(id, ())| id);
-                if let Some((task, place)) = under_way.tasks.remove(&id) {
-                    drop(place);
-                    under_way.end(&programme, &task, broken);
-                }
-            },
+            Some(ended) = attempts.join_next_with_id(), if !attempts.is_empty() => under_way.ended(&programme, ended),
             () = &mut bell => {}
             () = programme.clock.sleep_until(wake), if wake < Duration::MAX => {}
-            () = stop.cancelled(), if !stop.is_cancelled() => {}
+            () = stop.cancelled() => {}
         }
     }
+}
+
+/// Waits for what is under way, but not for ever: the state may not take an ending. What is broken off then is as after a crash:
+/// at the next start whatever may have been written is looked for before anything is written.
+async fn finish(programme: &Programme, mut attempts: JoinSet<()>, mut under_way: UnderWay) {
+    let last_moment = programme.clock.monotonic() + LAST_WAIT;
+    loop {
+        tokio::select! {
+            ended = attempts.join_next_with_id() => match ended {
+                Some(ended) => under_way.ended(programme, ended),
+                None => return,
+            },
+            () = programme.clock.sleep_until(last_moment) => break,
+        }
+    }
+    for (task, _) in under_way.tasks.values() {
+        tracing::error!(
+            delivery = task.id.0,
+            errand = task.errand.code(),
+            "broken off, because how it ended could not be stored before the end; the next start looks first whether it was done \
+             (hint: is the disk of state.directory full?)"
+        );
+    }
+    attempts.shutdown().await;
 }
 
 /// The attempts under way, and how many of them use Primero. Who is at DTP has a place there, also a look that sends at once.
@@ -108,6 +130,16 @@ impl UnderWay {
         match system {
             System::Primero => self.using_primero == 0,
             System::Dtp => programme.nobody_at_dtp(),
+        }
+    }
+
+    /// An attempt has ended, or broke off.
+    fn ended(&mut self, programme: &Programme, ended: Result<(tokio::task::Id, ()), JoinError>) {
+        let broken = ended.is_err();
+        let id = ended.map_or_else(|error| error.id(), |(id, ())| id);
+        if let Some((task, place)) = self.tasks.remove(&id) {
+            drop(place);
+            self.end(programme, &task, broken);
         }
     }
 

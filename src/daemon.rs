@@ -220,7 +220,8 @@ impl Daemon {
         upkeep::turn(&self.programme, &self.endings, &mut *self.calendar.lock().await).await
     }
 
-    /// Takes no more, finishes the attempts under way, and closes the state.
+    /// Takes no more, finishes the attempts under way, and closes the state. It does not wait for ever: what cannot be finished,
+    /// because the state takes no ending, is named in the log and looked at again at the next start.
     pub async fn stop(self) {
         let Self { programme, stop, courier_stop, mut loops, courier, .. } = self;
         stop.cancel();
