@@ -4,7 +4,10 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -132,6 +135,7 @@ pub struct Standing {
     health: Mutex<[Health; 2]>,
     writers: Mutex<HashMap<CaseKey, Weak<tokio::sync::Mutex<()>>>>,
     places_at_dtp: Arc<Semaphore>,
+    certificate_heeded: AtomicBool,
 }
 
 impl Standing {
@@ -143,6 +147,7 @@ impl Standing {
             health: Mutex::new(health),
             writers: Mutex::default(),
             places_at_dtp: Arc::new(Semaphore::new(settings.dtp.parallel)),
+            certificate_heeded: AtomicBool::new(false),
         }
     }
 }
@@ -308,6 +313,15 @@ impl Programme {
             tracing::error!(%error, "could not store how {system} is");
         }
         self.spool.shared().ring();
+    }
+
+    /// Blocks DTP when our client certificate has ended, before DTP has to say so. Once: if a probe goes through all the same, DTP
+    /// takes the certificate, and its end is told daily until there is a new one.
+    pub async fn heed_certificate(&self) {
+        let over = self.certificate_ends <= self.clock.now();
+        if over && !self.standing.certificate_heeded.swap(true, Ordering::Relaxed) {
+            self.report_health(System::Dtp, None, Sign::Wrong(Reason::CertificateExpired), None).await;
+        }
     }
 
     /// Health as it is restored at a start: blocked stays blocked unless the secret has changed.

@@ -60,6 +60,7 @@ pub struct Calendar {
 /// One turn.
 pub async fn turn(programme: &Programme, endings: &[Ending], calendar: &mut Calendar) -> Result<(), Error> {
     let now = programme.clock.now();
+    programme.heed_certificate().await;
     end_what_is_over(programme, now).await?;
     let alarm_before = now - programme.settings.delivery.alarm_after;
     programme
