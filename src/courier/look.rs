@@ -15,7 +15,7 @@ use crate::{
     health::Leave,
     mapping::Gap,
     personal::Personal,
-    primero::{Case, Document, Referral, ReferralStatus, Trouble, text},
+    primero::{Case, Document, Referral, ReferralStatus, Referrals, Sought, Trouble, text},
     programme::{Place, Programme},
     reason::Reason,
     referral::{CaseId, CaseKey, DeliveryId, OutgoingId, System, Walk},
@@ -137,6 +137,10 @@ async fn look_for_referrals(at: &mut Attempt, key: CaseKey, leaving: &mut Vec<Le
     for sent in watched {
         watch(at, &case, &referrals, sent).await?;
     }
+    // A row that cannot be read holds up no other referral, but as long as it is there nobody knows whether it asks something
+    // of us: the look is made again, and is on the operator's list when it is late.
+    let is_whole = referrals.is_whole();
+    let whole = || if is_whole { Ok(()) } else { Err(Verdict::later(Reason::NotAsPromised)) };
     let Some(case_id) = case.case_id() else {
         // Without its case id nothing of this case can be named to DTP; a person has to see why we cannot read it.
         let ours = |referral: &Referral| {
@@ -145,19 +149,24 @@ async fn look_for_referrals(at: &mut Attempt, key: CaseKey, leaving: &mut Vec<Le
                 != consent::Verdict::NotOurs
         };
         let held = Verdict::Held { reason: Reason::OutOfScope, fields: vec!["case_id".to_owned()], status: None };
-        return if referrals.iter().any(ours) { Err(held) } else { Ok(()) };
+        return if referrals.readable().iter().any(ours) { Err(held) } else { whole() };
     };
-    for referral in &referrals {
+    for referral in referrals.readable() {
         leaving.extend(judge(at, &case, &case_id, referral).await?);
     }
-    Ok(())
+    whole()
 }
 
 /// A referral that was sent, or may have been: was it withdrawn since?
-async fn watch(at: &mut Attempt, case: &Case, referrals: &[Referral], sent: Delivery) -> Step<()> {
+async fn watch(at: &mut Attempt, case: &Case, referrals: &Referrals, sent: Delivery) -> Step<()> {
     let programme = at.programme.clone();
     let now = programme.clock.now();
-    let referral = referrals.iter().find(|referral| Some(referral.id) == sent.about.referral);
+    let referral = match sent.about.referral.map_or(Sought::Absent, |id| referrals.find(id)) {
+        Sought::Readable(referral) => Some(referral),
+        Sought::Absent => None,
+        // Neither withdrawn nor over, as far as anybody knows.
+        Sought::Unreadable => return Ok(()),
+    };
     let on_consent = sent.basis.is_none_or(|basis| basis == Basis::Consent);
     let (withdrawn, over) = match referral.map(|referral| referral.status) {
         None => (Some(Reason::OutOfSight), false),

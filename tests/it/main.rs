@@ -16,5 +16,6 @@ mod inbox;
 mod privacy;
 mod shutdown;
 mod state;
+mod unreadable_rows;
 mod walks;
 mod world;
