@@ -12,6 +12,7 @@ pub mod operator;
 pub mod seal;
 pub mod settle;
 pub mod story;
+pub mod unfinished;
 pub mod upkeep;
 
 use std::{

@@ -26,7 +26,7 @@ use crate::{
     reason::Reason,
     referral::{CaseKey, DeliveryId, System, Walk},
     schedule::{Due, Timetable},
-    spool::looks::Changed,
+    spool::{Tx, looks::Changed},
     walk::{NotAsAsked, Position, Walker},
 };
 
@@ -119,17 +119,42 @@ impl Walks {
     pub async fn run(self: &Arc<Self>, programme: &Programme, walk: Walk) -> Result<Walked, WalkError> {
         let _turn = self.begin(walk).ok_or(WalkError::UnderWay)?;
         if !programme.runs(walk.flow()) {
+            if programme.spool.read(|reading| reading.is_unfinished(walk))? {
+                programme.spool.write(move |tx| tx.walk_is_over(walk)).await?;
+            }
             return Err(WalkError::Resting);
         }
-        let _asking = may_ask(programme)?;
-        tell(programme, Activity { flow: Some(walk.flow()), ..Activity::new(Event::PollStarted) }).await;
+        let _asking = match may_ask(programme) {
+            Ok(asking) => asking,
+            Err(error) => {
+                keep(programme, move |tx| tx.walk_begins(walk)).await;
+                note_unfinished(programme, walk, None, blocked_because(programme)).await;
+                return Err(error);
+            }
+        };
+        let flow = Some(walk.flow());
+        keep(programme, move |tx| {
+            tx.walk_begins(walk)?;
+            tx.tell(Activity { flow, ..Activity::new(Event::PollStarted) })
+        })
+        .await;
         let result = walk_all(programme, walk).await;
         let status = report_to_health(programme, &result).await;
         let line = match &result {
             Ok(walked) => Activity { count: Some(walked.looks.len() as u64), ..Activity::new(Event::PollFinished) },
             Err(error) => Activity { reason: reason(error), status, count: rows(error), ..Activity::new(Event::PollFailed) },
         };
-        tell(programme, Activity { flow: Some(walk.flow()), addressee: Some(System::Primero), ..line }).await;
+        let line = Activity { flow, addressee: Some(System::Primero), ..line };
+        match &result {
+            Ok(_) => {
+                keep(programme, move |tx| {
+                    tx.walk_is_over(walk)?;
+                    tx.tell(line)
+                })
+                .await;
+            }
+            Err(error) => note_unfinished(programme, walk, Some(line), reason(error)).await,
+        }
         result
     }
 
@@ -287,8 +312,23 @@ fn reason(error: &WalkError) -> Option<Reason> {
     }
 }
 
-async fn tell(programme: &Programme, line: Activity) {
-    if let Err(error) = programme.spool.write(move |tx| tx.tell(line)).await {
-        tracing::error!(%error, "the state did not take a line of the activity log");
+/// A walk did not come to its end: told, and on the operator's list if none has for too long.
+async fn note_unfinished(programme: &Programme, walk: Walk, line: Option<Activity>, reason: Option<Reason>) {
+    let before = programme.clock.now() - programme.settings.delivery.alarm_after;
+    keep(programme, move |tx| {
+        tx.list_unfinished(walk, before, reason)?;
+        line.map_or(Ok(()), |line| tx.tell(line))
+    })
+    .await;
+}
+
+fn blocked_because(programme: &Programme) -> Option<Reason> {
+    programme.health()[System::Primero as usize].block().map(|block| block.reason)
+}
+
+/// What a walk notes of itself. If the state does not take it, the walk goes on all the same.
+async fn keep(programme: &Programme, what: impl FnOnce(&mut Tx<'_>) -> Result<(), crate::spool::Error> + Send + 'static) {
+    if let Err(error) = programme.spool.write(what).await {
+        tracing::error!(%error, "the state did not take what a walk notes of itself");
     }
 }
