@@ -14,6 +14,7 @@ mod row;
 pub mod seal;
 pub mod settle;
 pub mod story;
+pub mod unfinished;
 pub mod upkeep;
 
 use std::{
@@ -43,7 +44,7 @@ use crate::{
 const GROUP: usize = 64;
 /// The longest that anything waits: a `Retry-After` or a probe. What is stored further ahead is cut to that.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
-/// The longest that something held waits until it is looked at again.
+/// The longest after a start that something held waits until it is looked at again.
 const LONGEST_HELD: Duration = Duration::from_secs(1800);
 
 /// Why the state could not do what was asked. Texts carry no value of a record.

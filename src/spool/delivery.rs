@@ -210,13 +210,12 @@ impl Delivery {
             Errand::Look | Errand::SendReferral => about.case_key.map(|key| shared.identity.digest("case", key.0.as_bytes())),
             Errand::SendFeedback | Errand::ReportDecision => None,
         };
-        // A wall clock that jumped must not make anything wait longer than it ever would.
-        let longest = if self.state == State::Held { super::LONGEST_HELD } else { super::LONGEST_WAIT };
         Task {
             id: self.id,
             errand: self.errand,
             flow: self.flow(),
-            due: monotonic + (self.due - now).to_std().unwrap_or_default().min(longest),
+            // A wall clock that jumped must not make anything wait longer than it ever would.
+            due: monotonic + (self.due - now).to_std().unwrap_or_default().min(super::LONGEST_WAIT),
             lane: lane.map(short),
             alone: alone.map(short),
             written: self.written,

@@ -42,6 +42,10 @@ codes! {
         NotTaken = "not_taken",
         /// Posts were refused.
         InboxRefused = "inbox_refused",
+        /// No reading of changed cases for referrals to UNHCR has come to its end for too long.
+        ReferralsNotRead = "referrals_not_read",
+        /// No reading of changed cases for decisions on UNHCR's requests has come to its end for too long.
+        DecisionsNotRead = "decisions_not_read",
     }
 }
 

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     activity::{Activity, Event},
     reason::Reason,
-    referral::{DeliveryId, Errand, System, Walk},
+    referral::{DeliveryId, Errand, State, System, Walk},
 };
 
 /// Content is erased after this, whatever became of it.
@@ -51,7 +51,12 @@ pub(super) fn void_leases(connection: &Connection, shared: &Shared) -> Result<()
     let mut agenda = shared.agenda();
     // One after the other: a long list of what waits is never in memory at once.
     for delivery in rows {
-        agenda.put(delivery?.task(shared, now, monotonic));
+        let delivery = delivery?;
+        let mut task = delivery.task(shared, now, monotonic);
+        if delivery.state == State::Held {
+            task.due = task.due.min(monotonic + super::LONGEST_HELD);
+        }
+        agenda.put(task);
     }
     Ok(())
 }
@@ -215,7 +220,8 @@ impl Tx<'_> {
         let day = TimeDelta::days(1);
         let mut statement = self.connection.prepare_cached(
             "UPDATE entries SET alarmed = ?1
-             WHERE closed IS NULL AND kind IN ('held', 'late', 'withdrawn_after_send', 'number_already_delivered', 'not_stored', 'conflict')
+             WHERE closed IS NULL AND kind IN ('held', 'late', 'withdrawn_after_send', 'number_already_delivered', 'not_stored', 'conflict',
+                                            'referrals_not_read', 'decisions_not_read')
                AND coalesce(alarmed, CASE kind WHEN 'withdrawn_after_send' THEN made ELSE 0 END) <= ?2
              RETURNING id, kind, reason",
         )?;
