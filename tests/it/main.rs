@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot unwrap has found something")]
 
+mod alarms;
 mod cli;
 mod crash;
 mod decisions_to_dtp;
@@ -15,5 +16,6 @@ mod inbox;
 mod privacy;
 mod shutdown;
 mod state;
+mod timetable;
 mod walks;
 mod world;
