@@ -269,7 +269,7 @@ impl Tx<'_> {
             service: intervention.about.service.clone(),
             ..About::default()
         };
-        let mut feedback = self.new_delivery(Errand::SendFeedback, about)?;
+        let mut feedback = self.new_delivery(Errand::SendFeedback, about);
         feedback.gaps = gaps;
         self.put(&feedback)
     }
@@ -305,9 +305,9 @@ impl Tx<'_> {
     }
 
     /// A new delivery, due now, not yet stored.
-    pub(super) fn new_delivery(&mut self, errand: Errand, about: About) -> Result<Delivery, Error> {
-        Ok(Delivery {
-            id: DeliveryId(self.next_number()?),
+    pub(super) fn new_delivery(&mut self, errand: Errand, about: About) -> Delivery {
+        Delivery {
+            id: DeliveryId(self.next_number()),
             errand,
             state: State::Waiting,
             about,
@@ -325,7 +325,7 @@ impl Tx<'_> {
             basis: None,
             watched: None,
             late: false,
-        })
+        }
     }
 
     /// An intervention's attempt has ended: what waits behind it is judged as if it had just come.
