@@ -153,11 +153,11 @@ impl Daemon {
         listener: Listener,
         ticks: mpsc::Receiver<()>,
     ) -> Result<Self, StartError> {
+        let tls = settings.inbox.tls.as_ref().map(|tls: &InboxTls| credentials::tls_server_config(tls)).transpose()?;
         let programme = Arc::new(assemble(settings, clock, listener)?);
         let settings = &programme.settings;
         let inbox_listener = listen("inbox.listen", settings.inbox.listen)?;
         let admin_listener = listen("admin.listen", settings.admin.listen)?;
-        let tls = settings.inbox.tls.as_ref().map(|tls: &InboxTls| credentials::tls_server_config(tls)).transpose()?;
         let address = |key, listener: &TcpListener, address| {
             listener.local_addr().map_err(|source| StartError::Listen { key, address, source })
         };

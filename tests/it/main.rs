@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot unwrap has found something")]
 
+mod alarms;
 mod cli;
 mod crash;
 mod decisions_to_dtp;
@@ -16,6 +17,7 @@ mod inbox;
 mod privacy;
 mod shutdown;
 mod state;
+mod timetable;
 mod unreadable_rows;
 mod walks;
 mod world;
