@@ -165,6 +165,7 @@ impl Daemon {
         let admin = address("admin.listen", &admin_listener, settings.admin.listen)?;
         let most = settings.inbox.max_connections;
 
+        programme.heed_certificate().await;
         let (stop, courier_stop) = (CancellationToken::new(), CancellationToken::new());
         let progress = Arc::new(watch::Sender::default());
         let walks = Arc::new(Walks::default());
