@@ -84,6 +84,12 @@ impl Settings {
             _ => Err(problems),
         }
     }
+
+    /// Where the mapping lies, as far as a configuration that has problems still says so: then it can be looked at all the same.
+    pub fn mapping_directory_of(path: &Path, environment: impl IntoIterator<Item = (String, String)>) -> Option<PathBuf> {
+        let text = layers::file_text(path).ok()?;
+        layers::read(path, &text, environment).ok()?.path("mapping.directory")
+    }
 }
 
 /// The variables of this process that can be read as text; others cannot be ours.

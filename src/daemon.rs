@@ -26,7 +26,7 @@ use crate::{
     inbox::{self, Inbox, Places},
     mapping::{self, Mapping},
     primero,
-    programme::{Parts, Programme},
+    programme::{self, Fields, Programme, Standing},
     referral::{System, Walk},
     spool::{self, Listener, Spool, seal::Sealer, upkeep::StoredBlock},
     upkeep::{self, Calendar, Ending},
@@ -133,7 +133,11 @@ pub fn assemble(settings: Settings, clock: Clock, listener: Listener) -> Result<
     let thumbprint = settings.dtp.thumbprint_header.as_ref().map(|_| certificate.thumbprint.as_str());
     let dtp =
         dtp::Client::new(&settings.dtp, dtp_tls, subscription_key.reveal(), thumbprint, clock.clone()).map_err(client("dtp"))?;
-    Ok(Programme::new(Parts {
+    Ok(Programme {
+        fields: Fields::of(&settings, &mapping),
+        administrator: programme::administrator(&settings),
+        standing: Standing::new(&settings, health),
+        certificate_ends: certificate.not_after,
         settings,
         mapping,
         primero,
@@ -142,9 +146,7 @@ pub fn assemble(settings: Settings, clock: Clock, listener: Listener) -> Result<
         spool,
         clock,
         secrets,
-        health,
-        certificate_ends: certificate.not_after,
-    }))
+    })
 }
 
 impl Daemon {
@@ -155,11 +157,11 @@ impl Daemon {
         listener: Listener,
         ticks: mpsc::Receiver<()>,
     ) -> Result<Self, StartError> {
+        let tls = settings.inbox.tls.as_ref().map(|tls: &InboxTls| credentials::tls_server_config(tls)).transpose()?;
         let programme = Arc::new(assemble(settings, clock, listener)?);
         let settings = &programme.settings;
         let inbox_listener = listen("inbox.listen", settings.inbox.listen)?;
         let admin_listener = listen("admin.listen", settings.admin.listen)?;
-        let tls = settings.inbox.tls.as_ref().map(|tls: &InboxTls| credentials::tls_server_config(tls)).transpose()?;
         let address = |key, listener: &TcpListener, address| {
             listener.local_addr().map_err(|source| StartError::Listen { key, address, source })
         };
@@ -222,7 +224,8 @@ impl Daemon {
         upkeep::turn(&self.programme, &self.endings, &mut *self.calendar.lock().await).await
     }
 
-    /// Takes no more, finishes the attempts under way, and closes the state.
+    /// Takes no more, finishes the attempts under way, and closes the state. It does not wait for ever: what cannot be finished,
+    /// because the state takes no ending, is named in the log and looked at again at the next start.
     pub async fn stop(self) {
         let Self { programme, stop, courier_stop, mut loops, courier, .. } = self;
         stop.cancel();

@@ -8,7 +8,7 @@ mod places;
 mod problem;
 mod strangers;
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -47,7 +47,7 @@ const MOST_BODIES: usize = 32;
 /// What bodies are weighed in.
 const WEIGHT: usize = 1024;
 /// How long a body may take.
-const BODY_TIME: std::time::Duration = std::time::Duration::from_secs(30);
+const BODY_TIME: Duration = Duration::from_secs(30);
 
 /// The inbox.
 #[derive(Debug)]
@@ -177,9 +177,15 @@ async fn take(inbox: &Inbox, request: Request) -> Result<Response, Problem> {
         .await;
     match stored {
         Ok(()) => Ok(accepted(post, taken, &not_taken)),
-        Err(spool::Error::Full) => Err(Problem::NotNow("the state has reached its largest size")),
+        Err(spool::Error::Full) => {
+            tracing::error!(
+                "a post was answered 503: the state has reached its largest size (hint: `referrald deliveries list` shows what piles \
+                 up; `state.max_size` may be raised)"
+            );
+            Err(Problem::NotNow("the state has reached its largest size"))
+        }
         Err(error) => {
-            tracing::error!(%error, "a post could not be stored");
+            tracing::error!(%error, "a post could not be stored (hint: is the disk full? /readyz answers 503 until it works)");
             Err(Problem::NotNow("the post could not be stored"))
         }
     }
@@ -243,11 +249,11 @@ async fn body(inbox: &Inbox, request: Request) -> Result<(Bytes, SemaphorePermit
         let weight = inbox.bodies.acquire_many(weight(announced.unwrap_or(limit))).await.expect("the semaphore is never closed");
         axum::body::to_bytes(request.into_body(), limit).await.map(|body| (body, weight))
     };
-    match tokio::time::timeout(BODY_TIME, reading).await {
-        Ok(Ok(body)) => Ok(body),
-        Ok(Err(error)) if too_large(&error) => Err(Problem::TooLarge),
-        Ok(Err(_)) => Err(Problem::NotJson),
-        Err(_) => Err(Problem::TooSlow),
+    let clock = &inbox.programme.clock;
+    let over = clock.sleep_until(clock.monotonic() + BODY_TIME);
+    tokio::select! {
+        read = reading => read.map_err(|error| if too_large(&error) { Problem::TooLarge } else { Problem::NotJson }),
+        () = over => Err(Problem::TooSlow),
     }
 }
 

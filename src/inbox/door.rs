@@ -55,21 +55,20 @@ pub async fn serve(
     match tls {
         Some(tls) => {
             let acceptor = RustlsAcceptor::new(RustlsConfig::from_config(Arc::new(tls))).acceptor(door);
-            let mut server = axum_server::from_tcp(listener)?.acceptor(acceptor).handle(handle);
+            let mut server = axum_server::from_tcp(listener)?.acceptor(acceptor).handle(handle).http1_only();
             mind_the_head(server.http_builder());
             server.serve(service).await
         }
         None => {
-            let mut server = axum_server::from_tcp(listener)?.acceptor(door).handle(handle);
+            let mut server = axum_server::from_tcp(listener)?.acceptor(door).handle(handle).http1_only();
             mind_the_head(server.http_builder());
             server.serve(service).await
         }
     }
 }
 
-/// HTTP/1 only: while a builder still has to find out which version it hears, no limit of time holds.
+/// Limits the time of a head. It holds for HTTP/1 only: while a server still has to find out which version it hears, no limit does.
 fn mind_the_head(builder: &mut auto::Builder<TokioExecutor>) {
-    *builder = builder.clone().http1_only();
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(MOST_BUFFERED);
 }
 

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot unwrap has found something")]
 
+mod alarms;
 mod cli;
 mod crash;
 mod decisions_to_dtp;
@@ -11,11 +12,14 @@ mod flood;
 mod flow1;
 mod flow2;
 mod health;
+mod held;
 mod house;
 mod inbox;
 mod play;
 mod privacy;
 mod shutdown;
 mod state;
+mod timetable;
+mod unreadable_rows;
 mod walks;
 mod world;

@@ -1,5 +1,7 @@
 //! What lies on this machine: configuration, credentials, mapping. Nobody is asked.
 
+use std::path::Path;
+
 use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::{Findings, Problem};
@@ -41,7 +43,7 @@ pub(super) fn configuration(settings: &Settings, now: DateTime<Utc>) -> Findings
 /// Every file that holds a secret or a certificate, each by itself.
 pub(super) fn credentials(settings: &Settings, now: DateTime<Utc>) -> (Findings, Option<ClientCertificate>) {
     let certificate = ClientCertificate::of(settings);
-    let tls = |roots: Option<&std::path::Path>| credentials::tls_client_config(roots, None).map(drop);
+    let tls = |roots: Option<&Path>| credentials::tls_client_config(roots, None).map(drop);
     let results = [
         credentials::state_keys(&settings.state.key_files).map(drop),
         Secret::read(&settings.primero.password_file).map(drop),
@@ -77,9 +79,8 @@ pub(super) fn credentials(settings: &Settings, now: DateTime<Utc>) -> (Findings,
     (Findings { problems, notes: Vec::new() }, certificate)
 }
 
-/// The mapping, its examples, and whether the lists of the configuration speak its words.
-pub(super) fn mapping(settings: &Settings) -> (Findings, Option<Mapping>) {
-    let directory = &settings.mapping_directory;
+/// The mapping and its examples.
+pub(super) fn mapping(directory: &Path) -> (Findings, Option<Mapping>) {
     let mapping = match Mapping::load(directory) {
         Ok(mapping) => mapping,
         Err(problems) => {
@@ -92,20 +93,26 @@ pub(super) fn mapping(settings: &Settings) -> (Findings, Option<Mapping>) {
         Ok(count) => findings.notes.push(format!("version {}, {count} examples", mapping.version())),
         Err(failures) => findings.problems.extend(failures.into_iter().map(Problem::configuration)),
     }
+    (findings, Some(mapping))
+}
+
+/// Whether the lists of the configuration speak the words of the mapping.
+pub(super) fn lists(settings: &Settings, mapping: &Mapping) -> Vec<Problem> {
+    let mut problems = Vec::new();
     let listed = [
-        ("flow1.service_types", &settings.flow1.service_types, agreed(&mapping)),
-        ("referrals.service_types", &settings.referrals.service_types, service_types_out(&mapping)),
+        ("flow1.service_types", &settings.flow1.service_types, agreed(mapping)),
+        ("referrals.service_types", &settings.referrals.service_types, service_types_out(mapping)),
     ];
     for (key, types, part) in listed {
         let Some(lookup) = part.and_then(|part| part.lookup.as_ref()) else { continue };
         for service_type in types.iter().filter(|service_type| lookup.table.get(service_type).is_none()) {
-            findings.problems.push(Problem::configuration(format!(
+            problems.push(Problem::configuration(format!(
                 "{key}: `{service_type}` is not in the table `{}` of the mapping (hint: its column `{}` lists what can be mapped)",
                 lookup.table.name, lookup.table.looked_up
             )));
         }
     }
-    (findings, Some(mapping))
+    problems
 }
 
 /// Where an intervention's service type is read.
