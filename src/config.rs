@@ -22,6 +22,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
+use ipnet::IpNet;
 use reqwest::Url;
 
 /// Everything that can be configured. `config/default.toml` is the manual.
@@ -159,6 +160,8 @@ pub struct Inbox {
     pub max_connections: usize,
     /// TLS is ended by a proxy before us.
     pub behind_proxy: bool,
+    /// The proxies whose word on where a request comes from is taken.
+    pub trusted_proxies: Vec<IpNet>,
     /// Our own TLS.
     pub tls: Option<InboxTls>,
     /// The keys that DTP may use.

@@ -6,7 +6,6 @@
 mod disk;
 mod kills;
 mod ledger;
-mod play;
 mod power;
 mod restored;
 mod steps;

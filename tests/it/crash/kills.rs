@@ -6,10 +6,8 @@ use std::time::Duration;
 
 use referrald::referral::Walk;
 
-use super::{
-    ledger::{Child, Ledger},
-    play::{Play, breathe},
-};
+use super::ledger::{Child, Ledger};
+use crate::play::{Play, breathe};
 
 fn number(variable: &str, default: u64) -> u64 {
     std::env::var(variable).ok().map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{variable} is a number")))

@@ -11,8 +11,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::play::Play;
-use crate::world::intervention;
+use crate::{play::Play, world::intervention};
 
 /// What was asked, in order. People and numbers are counted, so that one ledger names nobody twice.
 #[derive(Default)]

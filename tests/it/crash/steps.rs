@@ -7,10 +7,8 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use referrald::referral::Walk;
 
-use super::{
-    ledger::{Child, Ledger},
-    play::{Play, breathe},
-};
+use super::ledger::{Child, Ledger};
+use crate::play::{Play, breathe};
 
 /// What one round asks of the daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

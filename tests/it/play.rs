@@ -75,7 +75,7 @@ impl Play {
     /// Starts the daemon and waits until it is ready, or so long: then it is still starting. Else gives what it said at its end.
     pub async fn try_start(&mut self, patience: Duration) -> Result<(), String> {
         assert!(self.running.is_none(), "one daemon at a time");
-        let mut process = Command::new(env!("CARGO_BIN_EXE_referrald"))
+        let mut process = Command::new(program())
             .args(["run", "--config"])
             .arg(self.configuration())
             .env_clear()
@@ -127,6 +127,17 @@ impl Play {
     /// What the daemon has said on standard error since it was started.
     pub fn said(&self) -> String {
         self.running().said.lock().expect("nobody panics with it").clone()
+    }
+
+    /// The most memory that it has had resident, in KiB.
+    pub fn peak_memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.running().process.id())).expect("it runs");
+        let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("Linux counts it");
+        line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number")
+    }
+
+    pub fn inbox(&self) -> SocketAddr {
+        self.running().inbox
     }
 
     /// SIGKILL; or it has ended by itself. Nothing of it is on its way to DTP any more after that.
@@ -196,6 +207,12 @@ impl Drop for Play {
             let _ = running.process.wait();
         }
     }
+}
+
+/// The daemon that was built beside this test, or the one that `REFERRALD_PROOF_BINARY` names, such as a package for production.
+/// One without fail points cannot be broken off at its steps.
+fn program() -> PathBuf {
+    std::env::var_os("REFERRALD_PROOF_BINARY").map_or_else(|| env!("CARGO_BIN_EXE_referrald").into(), PathBuf::from)
 }
 
 fn address(line: &str, key: &str) -> Option<SocketAddr> {
