@@ -25,7 +25,10 @@ use crate::{
     inbox::{self, Inbox},
     mapping::{self, Mapping},
     primero,
-    programme::{Parts, Programme},
+    programme::{
+        Parts, Programme,
+        standing::{Standing, standing},
+    },
     referral::{System, Walk},
     spool::{self, Listener, Spool, seal::Sealer, upkeep::StoredBlock},
     upkeep::{self, Calendar, Ending},
@@ -102,6 +105,11 @@ pub struct Daemon {
 pub fn assemble(settings: Settings, clock: Clock, listener: Listener) -> Result<Programme, StartError> {
     let keys = credentials::state_keys(&settings.state.key_files)?;
     let mapping = Mapping::load(&settings.mapping_directory)?;
+    let Standing { refused, warned } = standing(&settings, &mapping);
+    if !refused.is_empty() {
+        return Err(mapping::Problems(refused).into());
+    }
+    warned.iter().for_each(|warned| tracing::warn!("{warned}"));
     credentials::refuse_sandbox(&settings)?;
     let certificate = ClientCertificate::of(&settings)?;
     let password = Secret::read(&settings.primero.password_file)?;

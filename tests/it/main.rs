@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot unwrap has found something")]
 
 mod cli;
+mod country;
 mod crash;
 mod decisions_to_dtp;
 mod decisions_to_primero;

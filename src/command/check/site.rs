@@ -6,10 +6,8 @@ use super::{Findings, Problem};
 use crate::{
     config::Settings,
     credentials::{self, ClientCertificate, Secret, Validity},
-    mapping::{
-        Mapping, examples,
-        rules::{Message, Part, Record},
-    },
+    mapping::{Mapping, examples},
+    programme::standing::{Standing, service_types_in, service_types_out, standing},
 };
 
 /// What is read without a problem and cannot be meant so all the same.
@@ -93,7 +91,7 @@ pub(super) fn mapping(settings: &Settings) -> (Findings, Option<Mapping>) {
         Err(failures) => findings.problems.extend(failures.into_iter().map(Problem::configuration)),
     }
     let listed = [
-        ("flow1.service_types", &settings.flow1.service_types, agreed(&mapping)),
+        ("flow1.service_types", &settings.flow1.service_types, service_types_in(&mapping)),
         ("referrals.service_types", &settings.referrals.service_types, service_types_out(&mapping)),
     ];
     for (key, types, part) in listed {
@@ -105,21 +103,10 @@ pub(super) fn mapping(settings: &Settings) -> (Findings, Option<Mapping>) {
             )));
         }
     }
+    let Standing { refused, warned } = standing(settings, &mapping);
+    findings.problems.extend(refused.into_iter().map(Problem::configuration));
+    findings.notes.extend(warned);
     (findings, Some(mapping))
-}
-
-/// Where an intervention's service type is read.
-fn agreed(mapping: &Mapping) -> Option<&Part> {
-    parts(mapping, Message::Service).find(|part| part.agreed)
-}
-
-/// Where a referral's service type is read.
-pub(super) fn service_types_out(mapping: &Mapping) -> Option<&Part> {
-    parts(mapping, Message::Referral).find(|part| part.record == Record::Service && part.name() == "service_type")
-}
-
-fn parts(mapping: &Mapping, message: Message) -> impl Iterator<Item = &Part> {
-    mapping.rows().filter(move |(of, _)| *of == message).flat_map(|(_, row)| row.source.parts())
 }
 
 fn stamp(time: DateTime<Utc>) -> String {
