@@ -24,3 +24,4 @@ mod timetable;
 mod unreadable_rows;
 mod walks;
 mod world;
+mod wrong_child;
