@@ -4,6 +4,7 @@
 
 mod alarms;
 mod cli;
+mod consent_proof;
 mod country;
 mod crash;
 mod decisions_to_dtp;
