@@ -25,7 +25,7 @@ use crate::{
     inbox::{self, Inbox},
     mapping::{self, Mapping},
     primero,
-    programme::{Parts, Programme},
+    programme::{self, Fields, Programme, Standing},
     referral::{System, Walk},
     spool::{self, Listener, Spool, seal::Sealer, upkeep::StoredBlock},
     upkeep::{self, Calendar, Ending},
@@ -129,7 +129,11 @@ pub fn assemble(settings: Settings, clock: Clock, listener: Listener) -> Result<
     let thumbprint = settings.dtp.thumbprint_header.as_ref().map(|_| certificate.thumbprint.as_str());
     let dtp =
         dtp::Client::new(&settings.dtp, dtp_tls, subscription_key.reveal(), thumbprint, clock.clone()).map_err(client("dtp"))?;
-    Ok(Programme::new(Parts {
+    Ok(Programme {
+        fields: Fields::of(&settings, &mapping),
+        administrator: programme::administrator(&settings),
+        standing: Standing::new(&settings, health),
+        certificate_ends: certificate.not_after,
         settings,
         mapping,
         primero,
@@ -138,9 +142,7 @@ pub fn assemble(settings: Settings, clock: Clock, listener: Listener) -> Result<
         spool,
         clock,
         secrets,
-        health,
-        certificate_ends: certificate.not_after,
-    }))
+    })
 }
 
 impl Daemon {
@@ -218,7 +220,8 @@ impl Daemon {
         upkeep::turn(&self.programme, &self.endings, &mut *self.calendar.lock().await).await
     }
 
-    /// Takes no more, finishes the attempts under way, and closes the state.
+    /// Takes no more, finishes the attempts under way, and closes the state. It does not wait for ever: what cannot be finished,
+    /// because the state takes no ending, is named in the log and looked at again at the next start.
     pub async fn stop(self) {
         let Self { programme, stop, courier_stop, mut loops, courier, .. } = self;
         stop.cancel();

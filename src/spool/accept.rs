@@ -118,7 +118,7 @@ impl Tx<'_> {
                 self.tell(line)?;
                 continue;
             }
-            let delivery = self.new_delivery(Errand::RecordDecision, about)?;
+            let delivery = self.new_delivery(Errand::RecordDecision, about);
             self.store_parcel(delivery.id, ParcelKind::Decision, decision.parcel.reveal())?;
             self.put(&delivery)?;
             let line = self.about(Event::Received, &delivery);
@@ -188,17 +188,17 @@ impl Tx<'_> {
 
     /// The newest delivery of a number that is not superseded and not the one given.
     fn newest(&self, number: &InterventionNumber, except: Option<DeliveryId>) -> Result<Option<Delivery>, Error> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT * FROM deliveries
-             WHERE intervention = ?1 AND errand = 'open_intervention' AND state <> 'superseded' AND id IS NOT ?2
-             ORDER BY id DESC LIMIT 1",
+        let newest = select(
+            self.connection,
+            "intervention = ?1 AND errand = 'open_intervention' AND state <> 'superseded' AND id IS NOT ?2 ORDER BY id DESC LIMIT 1",
+            &[&number.as_str(), &except.map(|id| id.0)],
         )?;
-        Ok(statement.query_row((number.as_str(), except.map(|id| id.0)), Delivery::from_row).optional()?)
+        Ok(newest.into_iter().next())
     }
 
     /// `may_stand`: something of an earlier delivery of this number, which was given up, may stand in Primero.
     fn admit(&mut self, about: About, behind: Option<DeliveryId>, may_stand: bool, parcel: &[u8]) -> Result<(), Error> {
-        let mut delivery = self.new_delivery(Errand::OpenIntervention, about)?;
+        let mut delivery = self.new_delivery(Errand::OpenIntervention, about);
         delivery.behind = behind;
         delivery.may_have_acted = may_stand;
         self.store_parcel(delivery.id, ParcelKind::Intervention, parcel)?;

@@ -161,6 +161,12 @@ async fn with_entry(kind: Kind) -> World {
         Kind::InboxRefused => {
             assert_eq!(world.post(&json!([])).await.0, StatusCode::UNPROCESSABLE_ENTITY);
         }
+        Kind::ReferralsNotRead | Kind::DecisionsNotRead => {
+            world.stage.primero.faults().plant(Rule::on(Endpoint::ChangedCases), Fault::status(500));
+            let walk = if kind == Kind::ReferralsNotRead { Walk::Referrals } else { Walk::Decisions };
+            assert!(world.try_walk(walk).await.is_err());
+            world.clock.advance(4 * HOUR);
+        }
     }
     world
 }
@@ -168,7 +174,13 @@ async fn with_entry(kind: Kind) -> World {
 /// When the first alarm is due, counted from the entry; the manual of operations says the same.
 const fn bell(kind: Kind) -> Option<Duration> {
     match kind {
-        Kind::Held | Kind::Late | Kind::NumberAlreadyDelivered | Kind::Conflict | Kind::NotStored => Some(Duration::ZERO),
+        Kind::Held
+        | Kind::Late
+        | Kind::NumberAlreadyDelivered
+        | Kind::Conflict
+        | Kind::NotStored
+        | Kind::ReferralsNotRead
+        | Kind::DecisionsNotRead => Some(Duration::ZERO),
         Kind::WithdrawnAfterSend => Some(DAY),
         Kind::Refused
         | Kind::Withheld

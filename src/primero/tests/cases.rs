@@ -140,8 +140,8 @@ async fn changed_cases_begin_with_the_whole_second_and_ascend() {
     let page = changed(vec![at("2026-01-05T10:00:00.000Z"), at("2026-01-05T10:00:00.000Z"), at("2026-01-06T00:00:00Z")], 1)
         .await
         .unwrap();
-    assert_eq!((page.cases.len(), page.per), (3, 1000));
-    assert_eq!(changed(vec![], 1).await.unwrap().cases.len(), 0);
+    assert_eq!((page.rows.len(), page.per), (3, 1000));
+    assert_eq!(changed(vec![], 1).await.unwrap().rows.len(), 0);
     for rows in [
         vec![at("2026-01-05T09:59:59.999Z")],
         vec![at("2026-01-05T10:00:01Z"), at("2026-01-05T10:00:00Z")],
