@@ -41,6 +41,10 @@ pub(super) struct Head {
 /// Reads, compiles and checks a directory.
 pub(super) fn load(directory: &Path) -> Result<Mapping, Problems> {
     let findings = Findings::default();
+    if !directory.is_dir() {
+        findings.add(findings.file(directory), "there is no such directory (hint: look at `mapping.directory`)");
+        return Err(Problems(findings.into_texts()));
+    }
     let mut digest = Sha256::new();
     let mut read = |name: &str| {
         let file = TextFile::read(&directory.join(name), &findings)?;
