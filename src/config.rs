@@ -22,6 +22,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
+use ipnet::IpNet;
 use reqwest::Url;
 
 /// Everything that can be configured. `config/default.toml` is the manual.
@@ -55,6 +56,8 @@ pub struct Settings {
     pub administrator: Administrator,
     /// Where the mapping lies.
     pub mapping_directory: PathBuf,
+    /// What to do with a mapping that nobody has approved as it stands.
+    pub mapping_unapproved: Unapproved,
     /// Pauses and limits.
     pub delivery: Delivery,
     /// Where the state lies.
@@ -116,6 +119,15 @@ impl Environment {
     }
 }
 
+/// What to do with a mapping that nobody has approved as it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unapproved {
+    /// Nothing starts.
+    Refuse,
+    /// It is told, and used.
+    Warn,
+}
+
 /// The signed data sharing agreement.
 #[derive(Clone, Debug)]
 pub struct Agreement {
@@ -159,6 +171,8 @@ pub struct Inbox {
     pub max_connections: usize,
     /// TLS is ended by a proxy before us.
     pub behind_proxy: bool,
+    /// The proxies whose word on where a request comes from is taken.
+    pub trusted_proxies: Vec<IpNet>,
     /// Our own TLS.
     pub tls: Option<InboxTls>,
     /// The keys that DTP may use.

@@ -37,6 +37,7 @@ use crate::{
     activity::Activity,
     agenda::{Agenda, Task},
     clock::Clock,
+    failpoint::{self, Moment, Step},
     referral::{DeliveryId, InterventionNumber},
 };
 
@@ -172,6 +173,7 @@ type Answer = Box<dyn FnOnce() + Send>;
 type Failed = Box<dyn FnOnce(Error) + Send>;
 
 struct Job {
+    step: Step,
     work: Work,
     failed: Failed,
 }
@@ -257,6 +259,7 @@ impl Spool {
             }
         };
         let job = Job {
+            step: Step::of::<F>(),
             work: Box::new(move |tx| {
                 let value = work(tx)?;
                 Ok(Box::new(move || send(&answer, Ok(value))))
@@ -400,7 +403,8 @@ fn write_all(connection: &Connection, shared: &Shared, number: i64, mut jobs: mp
         if checkpoint && let Err(error) = upkeep::checkpoint(connection, shared) {
             tracing::warn!(%error, "the checkpoint that overwrites erased content was not made; it is tried again");
         }
-        for answer in answers {
+        for (step, answer) in answers {
+            failpoint::pass(&step, Moment::Told);
             answer();
         }
     }
@@ -415,13 +419,13 @@ fn commit_group(
     shared: &Shared,
     numbers: &Cell<i64>,
     group: impl Iterator<Item = Job>,
-) -> (Vec<Answer>, Told) {
+) -> (Vec<(Step, Answer)>, Told) {
     let now = shared.clock.now();
     let before = numbers.get();
     let mut all = Told::default();
-    let mut done: Vec<(Answer, Failed)> = Vec::new();
+    let mut done: Vec<(Step, Answer, Failed)> = Vec::new();
     let begun = run(connection, "BEGIN IMMEDIATE");
-    for Job { work, failed } in group {
+    for Job { step, work, failed } in group {
         // A full disk, an I/O error or a lack of memory ends the whole transaction, whichever job met it.
         if begun.is_err() || connection.is_autocommit() {
             failed(Error::NotWritten);
@@ -438,7 +442,8 @@ fn commit_group(
                 all.tasks.extend(told.tasks);
                 all.held_back.extend(told.held_back);
                 all.checkpoint |= told.checkpoint;
-                done.push((answer, failed));
+                failpoint::pass(&step, Moment::Written);
+                done.push((step, answer, failed));
             }
             Ok(_) => failed(Error::NotWritten),
             Err(error) => {
@@ -449,11 +454,14 @@ fn commit_group(
     }
     let committed = begun.and_then(|()| store_number(connection, before, numbers.get())).and_then(|()| run(connection, "COMMIT"));
     let answers = match committed {
-        Ok(()) => done.into_iter().map(|(answer, _)| answer).collect(),
+        Ok(()) => {
+            done.iter().for_each(|(step, ..)| failpoint::pass(step, Moment::Committed));
+            done.into_iter().map(|(step, answer, _)| (step, answer)).collect()
+        }
         Err(error) => {
             tracing::error!(error = %Error::from(error), "the state could not be written; nothing of this group stands");
             let _ = connection.execute_batch("ROLLBACK");
-            for (_, failed) in done {
+            for (_, _, failed) in done {
                 failed(Error::NotWritten);
             }
             all.lines.clear();

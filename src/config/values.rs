@@ -3,7 +3,11 @@
 //! Each function answers with the value or with what would be right ("must be …"). It never repeats what it was given:
 //! somebody may have pasted a password into the wrong line.
 
-use std::{net::SocketAddr, ops::RangeInclusive, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    ops::RangeInclusive,
+    time::Duration,
+};
 
 use bytesize::ByteSize;
 use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone, Utc};
@@ -13,9 +17,10 @@ use croner::{
     Cron,
     parser::{CronParser, Seconds, Year},
 };
+use ipnet::IpNet;
 use reqwest::{Url, header::HeaderName};
 
-use super::{ClosedCase, ConsentException, Environment, Rate, nearest::nearest};
+use super::{ClosedCase, ConsentException, Environment, Rate, Unapproved, nearest::nearest};
 
 /// What would be right, following the name of the key.
 pub(super) type Wrong = String;
@@ -210,6 +215,13 @@ pub(super) fn address(given: Given<'_>) -> Result<SocketAddr, Wrong> {
     given.text().and_then(|text| text.parse().ok()).ok_or_else(|| wrong.to_owned())
 }
 
+/// Addresses and networks.
+pub(super) fn networks(given: Given<'_>) -> Result<Vec<IpNet>, Wrong> {
+    let network = |text: String| text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
+    let wrong = "must be a list of IP addresses and networks, such as `[\"10.0.0.7\", \"192.168.0.0/16\"]`";
+    list(given).ok().and_then(|items| items.into_iter().map(network).collect()).ok_or_else(|| wrong.to_owned())
+}
+
 /// The path of the inbox, which is compared letter by letter.
 pub(super) fn url_path(given: Given<'_>) -> Result<String, Wrong> {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'-' | b'_' | b'.' | b'~');
@@ -316,6 +328,10 @@ pub(super) fn closed_case(given: Given<'_>) -> Result<ClosedCase, Wrong> {
 /// `consent.exception`
 pub(super) fn consent_exception(given: Given<'_>) -> Result<ConsentException, Wrong> {
     one_of(given, &[("hold", ConsentException::Hold), ("send", ConsentException::Send), ("never", ConsentException::Never)])
+}
+
+pub(super) fn unapproved(given: Given<'_>) -> Result<Unapproved, Wrong> {
+    one_of(given, &[("refuse", Unapproved::Refuse), ("warn", Unapproved::Warn)])
 }
 
 fn one_of<T: Copy>(given: Given<'_>, words: &[(&str, T)]) -> Result<T, Wrong> {

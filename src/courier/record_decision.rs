@@ -70,9 +70,9 @@ async fn case_of(at: &mut Attempt, outgoing: &OutgoingId) -> Step<CaseKey> {
     }
     if found.is_empty() && Uuid::try_parse(case_id).is_ok() {
         for module in &programme.settings.referrals.modules {
-            let cases = programme.primero.query(case_id, module, &["case_id"]).await;
-            let is_meant = |case: &Case| case.enabled && case.text("case_id").is_some_and(|id| id.eq_ignore_ascii_case(case_id));
-            found.extend(at.primero(Names::Nothing, cases)?.into_iter().filter(is_meant));
+            let is_meant = |case: &Case| case.text("case_id").is_some_and(|id| id.eq_ignore_ascii_case(case_id));
+            let cases = programme.primero.query(case_id, module, &["case_id"], is_meant).await;
+            found.extend(at.primero(Names::Nothing, cases)?.ok_or(Verdict::later(Reason::NotAsPromised))?);
         }
     }
     match found.as_slice() {

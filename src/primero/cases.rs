@@ -14,7 +14,7 @@ use super::{
 };
 use crate::referral::{CaseKey, is_plain_identifier};
 
-/// How many pages a search may have. More than so many cases cannot share a number.
+/// How many pages of a search are read. A number that more cases contain is too short to say anything.
 const MOST_PAGES: u32 = 20;
 /// The largest page that Primero gives.
 const LARGEST_PAGE: &str = "1000";
@@ -44,8 +44,15 @@ impl Client {
         Ok(found)
     }
 
-    /// The enabled cases of a module in one of whose identifiers the text stands, whatever its case: all of them.
-    pub async fn query(&self, text: &str, module: &str, fields: &[&str]) -> Result<Vec<Case>, Trouble> {
+    /// Of the enabled cases of a module in one of whose identifiers the text stands, whatever its case, those that are meant.
+    /// `None` if the text stands in too many to read them all and none of those read is meant: nobody knows.
+    pub async fn query(
+        &self,
+        text: &str,
+        module: &str,
+        fields: &[&str],
+        is_meant: impl Fn(&Case) -> bool,
+    ) -> Result<Option<Vec<Case>>, Trouble> {
         let mut found = Vec::new();
         for page in 1..=MOST_PAGES {
             let target = Target::new("cases")
@@ -61,12 +68,12 @@ impl Client {
             if listing.page != page || !rows.iter().all(|case| is_in(case, module)) {
                 return Err(Trouble::FilterIgnored);
             }
-            found.extend(rows);
+            found.extend(rows.into_iter().filter(&is_meant));
             if is_last {
-                return Ok(found);
+                return Ok(Some(found));
             }
         }
-        Err(Trouble::FilterIgnored)
+        Ok((!found.is_empty()).then_some(found))
     }
 
     /// One case, whatever its module and state, cut to `fields`.

@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use referrald::{config::InboxTls, credentials, daemon::StartError, sandbox::pki::Wish};
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
+use serde_json::json;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
 
-use super::{INBOX_KEY, NUMBER, good, nothing_happened, refused_posts};
-use crate::world::{PERSON, World};
+use super::{INBOX_KEY, NUMBER, ask, body, good, is_problem, nothing_happened, post, refused_posts};
+use crate::world::{PERSON, World, intervention};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -91,23 +92,25 @@ async fn head(connection: &mut TcpStream) -> String {
 }
 
 #[tokio::test]
-async fn one_connection_too_many_is_closed_and_the_others_are_served_on() {
+async fn where_everybody_has_a_key_one_connection_too_many_is_closed_and_the_others_are_served_on() {
+    let asking = ASKING.replace("\r\n\r\n", &format!("\r\nx-api-key: {INBOX_KEY}\r\n\r\n"));
+    let leaving = LEAVING.replace("\r\n\r\n", &format!("\r\nx-api-key: {INBOX_KEY}\r\n\r\n"));
     let world = World::with(&[("REFERRALD__INBOX__MAX_CONNECTIONS", "2")]).await;
-    let (mut first, mut second) = (open(&world, ASKING).await, open(&world, ASKING).await);
+    let (mut first, mut second) = (open(&world, &asking).await, open(&world, &asking).await);
     for connection in [&mut first, &mut second] {
         assert!(head(connection).await.starts_with("HTTP/1.1 405 "));
     }
     for _ in 0..3 {
-        assert_eq!(rest(&mut open(&world, ASKING).await).await, "", "there is no place, and so no answer");
+        assert_eq!(rest(&mut open(&world, &asking).await).await, "", "there is no place, and so no answer");
     }
-    first.write_all(ASKING.as_bytes()).await.unwrap();
+    first.write_all(asking.as_bytes()).await.unwrap();
     assert!(head(&mut first).await.starts_with("HTTP/1.1 405 "), "who stands in it is served on");
     // One leaves, one comes.
-    first.write_all(LEAVING.as_bytes()).await.unwrap();
+    first.write_all(leaving.as_bytes()).await.unwrap();
     assert!(rest(&mut first).await.starts_with("HTTP/1.1 405 "));
-    let mut third = open(&world, ASKING).await;
+    let mut third = open(&world, &asking).await;
     assert!(head(&mut third).await.starts_with("HTTP/1.1 405 "));
-    assert_eq!(rest(&mut open(&world, ASKING).await).await, "");
+    assert_eq!(rest(&mut open(&world, &asking).await).await, "");
     assert_eq!(world.page("/livez").await.0, StatusCode::OK, "the operator looks through another door");
     drop((second, third));
     world.end().await;
@@ -209,5 +212,105 @@ async fn who_never_shakes_hands_gives_his_place_back() {
     let answer = post.header("x-api-key", INBOX_KEY).body(good()).send().await.unwrap();
     assert_eq!(answer.status(), StatusCode::ACCEPTED);
     world.settle().await;
+    world.end().await;
+}
+
+/// The head of a post over a connection of its own that stays open.
+fn post_head(key: &str, length: usize) -> String {
+    format!(
+        "POST /inbox HTTP/1.1\r\nhost: inbox\r\nx-api-key: {key}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
+    )
+}
+
+/// Reads the head of an answer and as much of its body as has come.
+async fn answered(connection: &mut TcpStream) -> String {
+    let mut answer = vec![0; 4096];
+    let length = connection.read(&mut answer).await.expect("an answer");
+    String::from_utf8(answer[..length].to_vec()).unwrap()
+}
+
+#[tokio::test]
+async fn strangers_who_hold_every_connection_give_way_to_whoever_comes() {
+    let world = World::with(&[("REFERRALD__INBOX__MAX_CONNECTIONS", "4")]).await;
+    let mut strangers = Vec::new();
+    for _ in 0..4 {
+        strangers.push(TcpStream::connect(world.daemon().inbox).await.unwrap());
+    }
+    for n in 1..=3 {
+        // Each over a new connection.
+        let number = format!("989-26-TEST-{n:04}");
+        assert_eq!(post(&world, body(json!([intervention(&number, json!({}))]))).await.status(), StatusCode::ACCEPTED, "{n}");
+    }
+    let end = strangers[0].read(&mut [0; 1]).await;
+    assert!(matches!(end, Ok(0) | Err(_)), "the one that stood there longest is closed");
+    world.settle().await;
+    world.end_whatever().await;
+}
+
+#[tokio::test]
+async fn a_connection_over_which_a_right_key_came_keeps_its_place() {
+    let world = World::with(&[("REFERRALD__INBOX__MAX_CONNECTIONS", "3")]).await;
+    let mut connection = TcpStream::connect(world.daemon().inbox).await.unwrap();
+    let post = format!("{}{}", post_head(INBOX_KEY, good().len()), good());
+    connection.write_all(post.as_bytes()).await.unwrap();
+    assert!(answered(&mut connection).await.starts_with("HTTP/1.1 202 "));
+    for _ in 0..20 {
+        let mut stranger = TcpStream::connect(world.daemon().inbox).await.unwrap();
+        stranger.write_all(post_head("wrong", 2).as_bytes()).await.unwrap();
+        assert!(answered(&mut stranger).await.starts_with("HTTP/1.1 401 "));
+        // Each stays open.
+        std::mem::forget(stranger);
+    }
+    connection.write_all(post.as_bytes()).await.unwrap();
+    assert!(answered(&mut connection).await.starts_with("HTTP/1.1 202 "));
+    world.settle().await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn strangers_are_answered_so_many_times_a_minute_and_a_right_key_always() {
+    let world = World::new().await;
+    let json_type = [("content-type", "application/json"), ("x-api-key", "wrong")];
+    for _ in 0..120 {
+        assert_eq!(ask(&world, Method::POST, "/inbox", &json_type, "{}").await.status(), StatusCode::UNAUTHORIZED);
+    }
+    for path in ["/inbox", "/elsewhere"] {
+        let answer = ask(&world, Method::POST, path, &json_type, "{}").await;
+        assert_eq!(answer.headers()["retry-after"], "60");
+        is_problem(answer, 429, "too-many-requests", "too many requests without a valid key; ask again later", None).await;
+    }
+    assert_eq!(post(&world, good()).await.status(), StatusCode::ACCEPTED);
+    world.settle().await;
+    world.pass(Duration::from_secs(60)).await;
+    assert_eq!(ask(&world, Method::POST, "/inbox", &json_type, "{}").await.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(world.list(), Vec::<String>::new());
+    world.end().await;
+}
+
+#[tokio::test]
+async fn behind_a_proxy_that_is_trusted_each_source_has_its_own_allowance() {
+    let settings = [("REFERRALD__INBOX__BEHIND_PROXY", "true"), ("REFERRALD__INBOX__TRUSTED_PROXIES", "127.0.0.0/8")];
+    for (settings, others) in [(&settings[..], 401), (&settings[..1], 429)] {
+        let world = World::with(settings).await;
+        let wrong = |source| [("content-type", "application/json"), ("x-api-key", "wrong"), ("x-forwarded-for", source)];
+        for _ in 0..120 {
+            ask(&world, Method::POST, "/inbox", &wrong("192.0.2.1"), "{}").await;
+        }
+        let status = ask(&world, Method::POST, "/inbox", &wrong("192.0.2.1"), "{}").await.status();
+        assert_eq!(status, StatusCode::TOO_MANY_REQUESTS);
+        let status = ask(&world, Method::POST, "/inbox", &wrong("192.0.2.2"), "{}").await.status();
+        assert_eq!(status.as_u16(), others, "a source that nobody knows shares with all others");
+        world.end().await;
+    }
+}
+
+#[tokio::test]
+async fn a_head_that_is_too_long_is_refused() {
+    let world = World::new().await;
+    let mut connection = TcpStream::connect(world.daemon().inbox).await.unwrap();
+    let long = format!("POST /inbox HTTP/1.1\r\nhost: inbox\r\nx-much: {}\r\n\r\n", "x".repeat(64 * 1024));
+    // It may be refused before all of it is written.
+    let _ = connection.write_all(long.as_bytes()).await;
+    assert!(answered(&mut connection).await.starts_with("HTTP/1.1 431 "));
     world.end().await;
 }
