@@ -8,6 +8,7 @@ pub mod check;
 mod daemon;
 mod diagnostics;
 pub mod key;
+pub mod mapping;
 mod shown;
 
 use std::{
@@ -67,6 +68,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
             })
         }
         Command::Key { command: Key::State { file } } => key::new_state_key(&file, &mut io::stdout()).map_err(Failure::failed),
+        Command::Mapping { verb } => mapping::run(verb).await,
         Command::Certificate { site } => {
             let settings = settings(&site.config)?;
             certificate::show_certificate(&settings, Clock::system().now(), &mut io::stdout()).map_err(|error| match error {

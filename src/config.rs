@@ -56,6 +56,8 @@ pub struct Settings {
     pub administrator: Administrator,
     /// Where the mapping lies.
     pub mapping_directory: PathBuf,
+    /// What to do with a mapping that nobody has approved as it stands.
+    pub mapping_unapproved: Unapproved,
     /// Pauses and limits.
     pub delivery: Delivery,
     /// Where the state lies.
@@ -115,6 +117,15 @@ impl Environment {
             Self::Production => "production",
         }
     }
+}
+
+/// What to do with a mapping that nobody has approved as it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unapproved {
+    /// Nothing starts.
+    Refuse,
+    /// It is told, and used.
+    Warn,
 }
 
 /// The signed data sharing agreement.

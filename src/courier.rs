@@ -63,7 +63,6 @@ pub async fn run(programme: Arc<Programme>, stop: CancellationToken, progress: A
     let mut attempts = JoinSet::new();
     let mut under_way = UnderWay::default();
     let shared = Arc::clone(programme.spool.shared());
-    programme.heed_certificate().await;
     loop {
         let bell = shared.bell.notified();
         tokio::pin!(bell);

@@ -26,7 +26,7 @@ use crate::{
     inbox::{self, Inbox, Places},
     mapping::{self, Mapping},
     primero,
-    programme::{self, Fields, Programme, Standing},
+    programme::{self, Fields, Programme, Standing, standing::standing},
     referral::{System, Walk},
     spool::{self, Listener, Spool, seal::Sealer, upkeep::StoredBlock},
     upkeep::{self, Calendar, Ending},
@@ -106,6 +106,11 @@ pub struct Daemon {
 pub fn assemble(settings: Settings, clock: Clock, listener: Listener) -> Result<Programme, StartError> {
     let keys = credentials::state_keys(&settings.state.key_files)?;
     let mapping = Mapping::load(&settings.mapping_directory)?;
+    let judged = standing(&settings, &mapping);
+    if !judged.refused.is_empty() {
+        return Err(mapping::Problems(judged.refused).into());
+    }
+    judged.warned.iter().for_each(|warned| tracing::warn!("{warned}"));
     credentials::refuse_sandbox(&settings)?;
     let certificate = ClientCertificate::of(&settings)?;
     let password = Secret::read(&settings.primero.password_file)?;
@@ -169,6 +174,7 @@ impl Daemon {
         let admin = address("admin.listen", &admin_listener, settings.admin.listen)?;
         let places = Places::new(settings.inbox.max_connections);
 
+        programme.heed_certificate().await;
         let (stop, courier_stop) = (CancellationToken::new(), CancellationToken::new());
         let progress = Arc::new(watch::Sender::default());
         let walks = Arc::new(Walks::default());

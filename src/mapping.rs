@@ -7,19 +7,25 @@ pub mod examples;
 pub mod rules;
 pub mod table;
 
+mod approval;
 mod arrival;
 mod check;
 mod compile;
 mod evaluate;
 mod file;
 mod known;
+mod layers;
 mod load;
 mod moment;
 mod reasons;
 mod shapes;
 mod text;
 
-use std::{collections::BTreeSet, path::Path, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -27,8 +33,13 @@ use uuid::Uuid;
 pub use self::shapes::{
     CaseDraft, Gap, IdentityFields, InterventionContext, Origin, Problems, ReferralDecision, ReferralSources, ServiceFields,
 };
+pub use self::{
+    approval::{Approval, Unapproved},
+    file::{Finding, Grade},
+};
 use self::{
     evaluate::{Sources, is_identifier, is_missing, uuid},
+    file::{Findings, Place},
     known::Known,
     reasons::ReasonTexts,
     rules::{Message, Row, Rules, Write},
@@ -57,7 +68,13 @@ pub type Document = Map<String, Value>;
 /// A compiled mapping.
 #[derive(Debug)]
 pub struct Mapping {
+    /// Version and the beginning of the digest.
+    said: String,
     version: String,
+    digest: String,
+    approval: Option<Approval>,
+    /// The files that were read, by the number in a [`Place`].
+    files: Vec<PathBuf>,
     /// By [`Message`], in the order of its definition.
     rules: [Rules; Message::ALL.len()],
     identity: IdentityFields,
@@ -69,15 +86,42 @@ pub struct Mapping {
 }
 
 impl Mapping {
-    /// Reads, compiles and checks `directory`; all problems at once.
+    /// Reads, compiles and checks a programme's directory with its base; all problems at once.
     pub fn load(directory: &Path) -> Result<Self, Problems> {
-        load::load(directory)
+        let (mapping, findings) = Self::inspect(directory);
+        let problems = || findings.iter().filter(|finding| finding.grade == Grade::Problem).map(ToString::to_string).collect();
+        mapping.ok_or_else(|| Problems(problems()))
     }
 
-    /// Version and digest, as it stands in the activity log.
+    /// The same, with everything that is worth knowing, in file order; there is no mapping if a problem is among it.
+    #[must_use]
+    pub fn inspect(directory: &Path) -> (Option<Self>, Vec<Finding>) {
+        let findings = Findings::default();
+        let mapping = load::load(directory, &findings);
+        (mapping, findings.into_list())
+    }
+
+    /// Version and the beginning of the digest, as it stands in the activity log: `1+3fa9c1d2e0b4`.
     #[must_use]
     pub fn version(&self) -> &str {
+        &self.said
+    }
+
+    /// What both sides call this state of the mapping.
+    #[must_use]
+    pub fn plain_version(&self) -> &str {
         &self.version
+    }
+
+    /// Where something stands, as people write it: `mappings/gambella/tables/service-in.csv:3`.
+    #[must_use]
+    pub fn written_at(&self, place: Place) -> String {
+        format!("{}:{}", self.files[place.file].display(), place.line)
+    }
+
+    /// The texts that tell DTP why a delivery failed.
+    pub fn texts(&self) -> impl Iterator<Item = (Reason, &str)> {
+        self.texts.iter()
     }
 
     /// The keys of an intervention that are read; everything else is dropped before anything is stored.

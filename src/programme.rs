@@ -2,6 +2,8 @@
 //!
 //! What every loop of the daemon holds in its hands. It also keeps how the two systems are, and tells the state when that changes.
 
+pub mod standing;
+
 use std::{
     collections::{BTreeSet, HashMap},
     sync::{

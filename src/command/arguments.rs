@@ -11,6 +11,7 @@ use clap::{
     builder::{PossibleValuesParser, TypedValueParser},
 };
 
+use super::mapping::verbs::Verb;
 use crate::{
     control::{Failure, Role},
     referral::{CaseId, Errand, Flow, InterventionNumber, State, Walk, codes},
@@ -170,6 +171,13 @@ pub enum Command {
         /// Which kind.
         #[command(subcommand)]
         command: Key,
+    },
+    /// Check, try and show a mapping: for those who write it and those who sign it
+    #[command(after_help = "Example: referrald mapping check mappings/gambella")]
+    Mapping {
+        /// What to do with it.
+        #[command(subcommand)]
+        verb: Verb,
     },
     /// Show what UNHCR has to know about the client certificate
     #[command(after_help = "Example: referrald certificate --config /etc/referrald/referrald.toml")]

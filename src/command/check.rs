@@ -79,7 +79,9 @@ pub async fn check(
     let (credentials, certificate) = site::credentials(&settings, clock.now());
     all.section("credentials", &credentials)?;
     let (mut findings, mapping) = site::mapping(&settings.mapping_directory);
-    findings.problems.extend(mapping.iter().flat_map(|mapping| site::lists(&settings, mapping)));
+    if let Some(mapping) = &mapping {
+        site::fitness(&settings, mapping, &mut findings);
+    }
     all.section("mapping", &findings)?;
     if !offline {
         all.section("primero", &primero::check(&settings, mapping.as_ref(), clock).await)?;

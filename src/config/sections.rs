@@ -9,7 +9,7 @@ mod systems;
 use chrono_tz::Tz;
 
 use super::{
-    Administrator, Agreement, Delivery, Flows, Schedule, Settings, StateSettings,
+    Administrator, Agreement, Delivery, Environment, Flows, Schedule, Settings, StateSettings, Unapproved,
     reading::Reading,
     values::{self, Edge},
 };
@@ -34,6 +34,7 @@ pub(super) fn settings(reading: &mut Reading) -> Option<Settings> {
     let consent = flows::consent(reading, flows);
     let administrator = administrator(reading);
     let mapping_directory = reading.path("mapping.directory");
+    let unapproved = reading.read_if_given("mapping.unapproved", values::unapproved);
     let delivery = delivery(reading);
     let activity_file = reading.path_if_given("activity.file");
     // Last, because it looks at every secret file named so far.
@@ -54,6 +55,10 @@ pub(super) fn settings(reading: &mut Reading) -> Option<Settings> {
         consent: consent?,
         administrator: administrator?,
         mapping_directory: mapping_directory?,
+        mapping_unapproved: unapproved?.unwrap_or(match environment? {
+            Environment::Production => Unapproved::Refuse,
+            Environment::Test => Unapproved::Warn,
+        }),
         delivery: delivery?,
         state: state?,
         activity_file: activity_file?,

@@ -20,7 +20,7 @@ use croner::{
 use ipnet::IpNet;
 use reqwest::{Url, header::HeaderName};
 
-use super::{ClosedCase, ConsentException, Environment, Rate, nearest::nearest};
+use super::{ClosedCase, ConsentException, Environment, Rate, Unapproved, nearest::nearest};
 
 /// What would be right, following the name of the key.
 pub(super) type Wrong = String;
@@ -328,6 +328,10 @@ pub(super) fn closed_case(given: Given<'_>) -> Result<ClosedCase, Wrong> {
 /// `consent.exception`
 pub(super) fn consent_exception(given: Given<'_>) -> Result<ConsentException, Wrong> {
     one_of(given, &[("hold", ConsentException::Hold), ("send", ConsentException::Send), ("never", ConsentException::Never)])
+}
+
+pub(super) fn unapproved(given: Given<'_>) -> Result<Unapproved, Wrong> {
+    one_of(given, &[("refuse", Unapproved::Refuse), ("warn", Unapproved::Warn)])
 }
 
 fn one_of<T: Copy>(given: Given<'_>, words: &[(&str, T)]) -> Result<T, Wrong> {

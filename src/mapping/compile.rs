@@ -12,6 +12,7 @@ use toml::de::DeValue;
 
 use super::{
     file::{Keys, Place, hint},
+    layers::{InForce, Laid},
     rules::{Block, Given, Message, Missing, Part, Record, Row, Setting, Source, Write},
     table::Table,
 };
@@ -42,24 +43,30 @@ const OF_A_SOURCE: [&str; 13] = [
 ];
 
 /// The rows of a section, and the targets of those that could not be compiled.
-pub(super) fn rows(keys: &Keys<'_>, section: &'static str, message: Message, tables: &Tables) -> (Vec<Row>, Vec<String>) {
+pub(super) fn rows(laid: Laid<'_>, message: Message, tables: &Tables) -> (Vec<Row>, Vec<String>) {
+    let (rows, mut broken) = rows_of(laid.rows.into_iter(), message, tables);
+    broken.extend(laid.left_open);
+    (rows, broken)
+}
+
+fn rows_of<'a>(laid: impl Iterator<Item = InForce<'a>>, message: Message, tables: &Tables) -> (Vec<Row>, Vec<String>) {
     let (mut rows, mut broken) = (Vec::new(), Vec::new());
-    for keys in keys.tables(section) {
-        match row(&keys, message, tables) {
+    for in_force in laid {
+        match row(&in_force, message, tables) {
             Some(row) => rows.push(row),
-            None => broken.push(keys.value("to").and_then(|(target, _)| target.as_str()).unwrap_or_default().to_owned()),
+            None => broken.push(in_force.keys.peek("to").unwrap_or_default().to_owned()),
         }
     }
     (rows, broken)
 }
 
 /// The blocks of a section.
-pub(super) fn blocks(keys: &Keys<'_>, message: Message, tables: &Tables) -> Vec<Block> {
-    let blocks = keys.tables("block");
-    blocks.iter().filter_map(|keys| block(keys, message, tables)).collect()
+pub(super) fn blocks(laid: Laid<'_>, message: Message, tables: &Tables) -> Vec<Block> {
+    laid.rows.iter().filter_map(|in_force| block(in_force, message, tables)).collect()
 }
 
-fn block(keys: &Keys<'_>, message: Message, tables: &Tables) -> Option<Block> {
+fn block(in_force: &InForce<'_>, message: Message, tables: &Tables) -> Option<Block> {
+    let keys = &in_force.keys;
     let name = keys.needed("name", "what people call these rows, for example \"contact\"");
     let record = record(keys, message);
     if record.is_none() && !keys.has("of") {
@@ -69,8 +76,15 @@ fn block(keys: &Keys<'_>, message: Message, tables: &Tables) -> Option<Block> {
     if any_of.is_none() && !keys.has("if_any_of") {
         keys.problem("`if_any_of` is missing (hint: the fields of which one must have a value)");
     }
-    let then = rows(keys, "then", message, tables);
-    let otherwise = rows(keys, "otherwise", message, tables);
+    keys.flag("localisable");
+    keys.text("reason");
+    let side = |section: &'static str| {
+        let rows = keys.tables(section).into_iter();
+        let in_force = |keys| InForce { keys, of_base: in_force.of_base, localisable: in_force.localisable };
+        rows_of(rows.map(in_force), message, tables)
+    };
+    let then = side("then");
+    let otherwise = side("otherwise");
     keys.finish();
     let targets = |(rows, broken): &(Vec<Row>, Vec<String>)| {
         rows.iter().map(|row| row.target.clone()).chain(broken.iter().cloned()).collect::<BTreeSet<_>>()
@@ -83,13 +97,16 @@ fn block(keys: &Keys<'_>, message: Message, tables: &Tables) -> Option<Block> {
     Some(Block { name: name?.0.to_owned(), any_of, then: then.0, otherwise: otherwise.0 })
 }
 
-fn row(keys: &Keys<'_>, message: Message, tables: &Tables) -> Option<Row> {
+fn row(in_force: &InForce<'_>, message: Message, tables: &Tables) -> Option<Row> {
+    let keys = &in_force.keys;
     let target = keys.needed("to", "the field that is written");
     let source = source(keys, message, tables);
     let missing = missing(keys, source.as_ref());
     let write = write(keys, message);
     let form = keys.needed("form", "where the field stands in the inter-agency forms, or \"not on form\"");
-    let localisable = keys.flag("localisable");
+    if in_force.of_base {
+        keys.flag("localisable");
+    }
     let reason = keys.text("reason").filter(|(text, _)| !text.trim().is_empty());
     if matches!(source, Some(Source::Constant(_))) && reason.is_none() {
         keys.problem("a constant needs a `reason` (hint: one sentence for the people who sign)");
@@ -101,7 +118,8 @@ fn row(keys: &Keys<'_>, message: Message, tables: &Tables) -> Option<Row> {
         missing,
         write,
         form: form.map(|(form, _)| form.to_owned()).filter(|form| form != NOT_ON_FORM),
-        localisable,
+        localisable: in_force.localisable,
+        of_base: in_force.of_base,
         reason: reason.map(|(reason, _)| reason.to_owned()),
         place: keys.place,
     })

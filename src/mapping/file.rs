@@ -4,12 +4,13 @@
 
 use std::{
     cell::RefCell,
-    collections::BTreeSet,
-    fmt::Display,
+    collections::{BTreeMap, BTreeSet},
+    fmt::{self, Display},
     fs,
     path::{Path, PathBuf},
 };
 
+use serde_json::{Map, Value};
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
@@ -24,31 +25,77 @@ pub struct Place {
     pub line: usize,
 }
 
-/// What was found wrong so far. Shared while reading, so that one problem never hides another.
+/// How much a finding matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Grade {
+    /// Nothing starts until it is put right.
+    Problem,
+    /// It may be meant; somebody should look.
+    Warning,
+    /// Good to know.
+    Note,
+}
+
+/// One thing that was found: where, and a sentence with the remedy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// How much it matters.
+    pub grade: Grade,
+    /// The file.
+    pub file: PathBuf,
+    /// The line, from 1; 0 when the file as a whole is meant.
+    pub line: usize,
+    /// The sentence.
+    pub said: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            0 => write!(f, "{}: {}", self.file.display(), self.said),
+            line => write!(f, "{}:{line}: {}", self.file.display(), self.said),
+        }
+    }
+}
+
+/// What was found so far. Shared while reading, so that one problem never hides another.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
     files: RefCell<Vec<PathBuf>>,
-    problems: RefCell<BTreeSet<(Place, String)>>,
+    found: RefCell<BTreeSet<(Place, Grade, String)>>,
 }
 
 impl Findings {
     /// Notes a problem. `what` names the key, what is allowed and the next step.
     pub(super) fn add(&self, place: Place, what: impl Display) {
-        self.problems.borrow_mut().insert((place, what.to_string()));
+        self.note(place, Grade::Problem, what);
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.problems.borrow().is_empty()
+    /// Notes anything.
+    pub(super) fn note(&self, place: Place, grade: Grade, what: impl Display) {
+        self.found.borrow_mut().insert((place, grade, what.to_string()));
     }
 
-    /// The problems in file order, each with file and line.
-    pub(super) fn into_texts(self) -> Vec<String> {
+    /// Whether anything keeps the mapping from being used.
+    pub(super) fn hold_a_problem(&self) -> bool {
+        self.found.borrow().iter().any(|(_, grade, _)| *grade == Grade::Problem)
+    }
+
+    /// Everything in file order.
+    pub(super) fn into_list(self) -> Vec<Finding> {
         let files = self.files.into_inner();
-        let text = |(place, what): (Place, String)| match (files[place.file].display(), place.line) {
-            (file, 0) => format!("{file}: {what}"),
-            (file, line) => format!("{file}:{line}: {what}"),
+        let finding = |(place, grade, said): (Place, Grade, String)| Finding {
+            grade,
+            file: files[place.file].clone(),
+            line: place.line,
+            said,
         };
-        self.problems.into_inner().into_iter().map(text).collect()
+        self.found.into_inner().into_iter().map(finding).collect()
+    }
+
+    /// The files read so far, in the order of [`Place`].
+    pub(super) fn files(&self) -> Vec<PathBuf> {
+        self.files.borrow().clone()
     }
 
     /// Where a file as a whole is meant.
@@ -87,9 +134,9 @@ impl TextFile {
         Some(file)
     }
 
-    /// The text as it stands in the file, for the digest.
-    pub(super) fn raw(&self) -> &str {
-        &self.text
+    /// Reads a file that a programme may do without.
+    pub(super) fn read_if_there(path: &Path, findings: &Findings) -> Option<Self> {
+        path.exists().then(|| Self::read(path, findings)).flatten()
     }
 
     /// The text without the mark that spreadsheets put before UTF-8.
@@ -148,9 +195,29 @@ impl<'a> Keys<'a> {
         self.table.contains_key(key)
     }
 
+    /// A text that somebody else asks for and judges.
+    pub(super) fn peek(&self, key: &str) -> Option<&'a str> {
+        self.table.get(key)?.get_ref().as_str()
+    }
+
+    /// Whether a key is plainly `true`; somebody else judges it.
+    pub(super) fn is_set(&self, key: &str) -> bool {
+        self.table.get(key).and_then(|value| value.get_ref().as_bool()) == Some(true)
+    }
+
+    /// All of the table as JSON, keys in order: the same for every spelling of the same content.
+    pub(super) fn json(&self) -> Map<String, Value> {
+        table_as_json(self.table)
+    }
+
     /// Notes a problem of this table.
     pub(super) fn problem(&self, what: impl Display) {
         self.findings.add(self.place, what);
+    }
+
+    /// Notes something that is no problem.
+    pub(super) fn note(&self, grade: Grade, what: impl Display) {
+        self.findings.note(self.place, grade, what);
     }
 
     /// Notes a problem at a value.
@@ -268,6 +335,24 @@ impl<'a> Keys<'a> {
                 self.findings.add(place, format_args!("unknown key `{}` ({hint})", key.get_ref()));
             }
         }
+    }
+}
+
+fn table_as_json(table: &DeTable<'_>) -> Map<String, Value> {
+    let sorted: BTreeMap<&str, &DeValue<'_>> =
+        table.iter().map(|(key, value)| (key.get_ref().as_ref(), value.get_ref())).collect();
+    sorted.into_iter().map(|(key, value)| (key.to_owned(), as_json(value))).collect()
+}
+
+fn as_json(value: &DeValue<'_>) -> Value {
+    match value {
+        DeValue::String(text) => Value::from(text.as_ref()),
+        DeValue::Boolean(flag) => Value::from(*flag),
+        DeValue::Integer(number) => Value::from(number.as_str()),
+        DeValue::Float(number) => Value::from(number.as_str()),
+        DeValue::Datetime(moment) => Value::from(moment.to_string()),
+        DeValue::Array(list) => list.iter().map(|item| as_json(item.get_ref())).collect(),
+        DeValue::Table(table) => Value::Object(table_as_json(table)),
     }
 }
 

@@ -1,23 +1,30 @@
-//! Loads a mapping directory: which files there are, what they must say besides rules, the digest over them.
+//! Loads a mapping: which files there are in base and programme, what they must say besides rules, the digest over all of it.
 //!
 //! It reads files once, at start; nothing here knows a record.
 
-use std::{collections::BTreeSet, fs, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+    sync::Arc,
+};
 
-use sha2::{Digest, Sha256};
+use serde_json::{Value, json};
+use toml::de::{DeTable, DeValue};
 
 use super::{
-    IdentityFields, Mapping, Problems, ServiceFields, check,
+    IdentityFields, Mapping, ServiceFields, approval, check,
     compile::{self, Tables},
-    file::{Findings, Keys, Place, TextFile, hint},
+    file::{Findings, Grade, Keys, Place, TextFile, hint},
     known::Known,
+    layers::{Both, Layers, Pair},
     reasons::ReasonTexts,
     rules::{Message, Rules},
     table::{self, Table},
 };
 
-const RULE_FILES: [&str; 6] =
-    ["mapping.toml", "intervention.toml", "feedback.toml", "referral.toml", "decision.toml", "reasons.toml"];
+const MAPPING: &str = "mapping.toml";
+const RULE_FILES: [&str; 6] = [MAPPING, "intervention.toml", "feedback.toml", "referral.toml", "decision.toml", "reasons.toml"];
 
 /// Everything that a mapping consists of, before it is known to be right.
 pub(super) struct Loaded {
@@ -30,7 +37,6 @@ pub(super) struct Loaded {
 /// What `mapping.toml` says besides tables.
 #[derive(Default)]
 pub(super) struct Head {
-    version: String,
     pub(super) identity: IdentityFields,
     pub(super) identity_at: Option<Place>,
     pub(super) service: ServiceFields,
@@ -38,64 +44,75 @@ pub(super) struct Head {
     pub(super) given_case_id: String,
 }
 
-/// Reads, compiles and checks a directory.
-pub(super) fn load(directory: &Path) -> Result<Mapping, Problems> {
-    let findings = Findings::default();
-    let mut digest = Sha256::new();
-    let mut read = |name: &str| {
-        let file = TextFile::read(&directory.join(name), &findings)?;
-        for text in [name, file.raw()] {
-            digest.update((text.len() as u64).to_be_bytes());
-            digest.update(text);
-        }
-        Some(file)
+/// Reads, compiles and checks a programme's directory with the base that it names; what is wrong is noted.
+pub(super) fn load(directory: &Path, findings: &Findings) -> Option<Mapping> {
+    let programme = TextFile::read(&directory.join(MAPPING), findings)?;
+    let top = programme.toml(findings);
+    let keys = Keys::of_file(&programme, top.get_ref(), findings);
+    let Some((base, _)) = keys.needed("base", "the directory with what no country changes, for example \"../base\"") else {
+        return None;
     };
-    let files = RULE_FILES.map(&mut read);
-    let mut tables = Tables::new();
-    let mut head = Head::default();
-    let mut table_files = BTreeSet::new();
-    if let Some(file) = &files[0] {
-        let top = file.toml(&findings);
-        let keys = Keys::of_file(file, top.get_ref(), &findings);
-        head = self::head(&keys);
-        for keys in keys.tables("table") {
-            declared_table(&keys, &mut tables, &mut table_files, &mut read, &findings);
-        }
-        keys.finish();
-    }
+    let layers = Layers::of(directory, base);
+    let base = TextFile::read(&layers.base.join(MAPPING), findings);
+    let base_top = base.as_ref().map(|file| file.toml(findings));
+    let base = base.as_ref().zip(base_top.as_ref()).map(|(file, top)| Keys::of_file(file, top.get_ref(), findings));
+    let version = keys.needed("version", "what both sides call this state of the mapping, for example \"2026-11\"");
+    let approval = keys.table("approval").and_then(|keys| approval::read(&keys));
+    let pair = Pair { base, programme: Some(keys) };
+    let (head, mut said) = head(&pair);
+
+    let files: Vec<Both> = RULE_FILES[1..].iter().map(|name| Both::read(&layers, name, findings)).collect();
+    let tops: Vec<_> = files.iter().map(|file| file.tops(findings)).collect();
+    let used = tops.iter().flat_map(|tops| tops.tables()).fold(BTreeSet::new(), |mut used, table| {
+        tables_named(table, &mut used);
+        used
+    });
+    let declared = declared(&pair, &layers, &used, findings);
+    pair.both().for_each(Keys::finish);
+
     let mut rules: [Rules; Message::ALL.len()] = Default::default();
-    for (file, sections) in files[1..5].iter().zip(SECTIONS) {
-        let Some(file) = file else { continue };
-        let top = file.toml(&findings);
-        let keys = Keys::of_file(file, top.get_ref(), &findings);
+    for ((top, file), sections) in tops.iter().zip(&files).zip(SECTIONS) {
+        let keys = top.keys(findings);
         for (section, message) in sections {
-            let blocks = if *message == Message::Referral { compile::blocks(&keys, *message, &tables) } else { Vec::new() };
-            let (rows, broken) = compile::rows(&keys, section, *message, &tables);
+            let blocks = if *message == Message::Referral { keys.laid("block", "name") } else { Default::default() };
+            let rows = keys.laid(section, "to");
+            said.insert((*section, message.code()), blocks.json().chain(rows.json()).collect());
+            let blocks = compile::blocks(blocks, *message, &declared.tables);
+            let (rows, broken) = compile::rows(rows, *message, &declared.tables);
             rules[*message as usize] = Rules { rows, blocks, broken };
         }
-        keys.finish();
-        let whole = file.whole();
+        keys.both().for_each(Keys::finish);
+        let Some(file) = &file.base else { continue };
         let is_empty = |rules: &Rules| rules.rows.is_empty() && rules.broken.is_empty();
         for (section, message) in sections.iter().filter(|(_, message)| is_empty(&rules[*message as usize])) {
-            findings.add(whole, format_args!("no `[[{section}]]` rows ({message}) (hint: the message would be empty)"));
+            findings.add(file.whole(), format_args!("no `[[{section}]]` rows ({message}) (hint: the message would be empty)"));
         }
     }
-    let texts = files[5].as_ref().map(|file| {
-        let top = file.toml(&findings);
-        ReasonTexts::read(&Keys::of_file(file, top.get_ref(), &findings))
-    });
-    stray_files(directory, &table_files, &findings);
-    let tables = tables.into_values().flatten().collect();
-    let loaded = Loaded { rules, head, texts: texts.unwrap_or_default(), tables };
-    check::check(&loaded, &findings);
-    if !findings.is_empty() {
-        return Err(Problems(findings.into_texts()));
+    let texts = ReasonTexts::read(&tops[4].keys(findings));
+    said.insert(("texts", ""), vec![texts.json()]);
+    stray_files(&layers, &declared, findings);
+    let tables: Vec<Arc<Table>> = declared.tables.into_values().flatten().collect();
+    said.insert(("tables", ""), tables.iter().map(|table| as_signed(table)).collect());
+    let loaded = Loaded { rules, head, texts, tables };
+    check::check(&loaded, findings);
+    if findings.hold_a_problem() {
+        return None;
     }
-    let digest = hex::encode(&digest.finalize()[..6]);
-    let version = format!("{}+{digest}", loaded.head.version);
+    let version = version?.0.to_owned();
+    let digest = approval::digest(&version, &said);
     let Loaded { rules, head: Head { identity, service: service_fields, given_case_id, .. }, texts, tables } = loaded;
     let known = Known::of(&rules, &given_case_id);
-    Ok(Mapping { version, rules, identity, service_fields, given_case_id, texts, tables, known })
+    let said = format!("{version}+{}", &digest[..12]);
+    let files = findings.files();
+    Some(Mapping { said, version, digest, approval, files, rules, identity, service_fields, given_case_id, texts, tables, known })
+}
+
+/// Everything that people sign, by section: as JSON, so that no spelling, order of keys or remark changes it.
+pub(super) type Said = BTreeMap<(&'static str, &'static str), Vec<Value>>;
+
+/// A table as people sign it, every column included.
+fn as_signed(table: &Table) -> Value {
+    json!({"name": table.name, "look_up": table.looked_up, "write": table.written, "columns": table.columns, "rows": table.rows})
 }
 
 /// Which sections stand in which file, in the order of [`RULE_FILES`] from the second on.
@@ -106,88 +123,157 @@ const SECTIONS: [&[(&str, Message)]; 4] = [
     &[("decision", Message::ReferralDecision)],
 ];
 
-fn head(keys: &Keys<'_>) -> Head {
+fn head(pair: &Pair<'_>) -> (Head, Said) {
     let mut head = Head::default();
-    let version = keys.needed("version", "what both sides call this state of the mapping, for example \"2026-11\"");
-    head.version = owned(version);
     let needed_table = |key: &'static str| {
-        let table = keys.table(key);
-        if table.is_none() && !keys.has(key) {
-            keys.problem(format_args!("`[{key}]` is missing (hint: the program needs these names)"));
+        let pair = pair.table(key);
+        if pair.base.is_none() && pair.programme.is_none() {
+            for keys in pair.both().filter(|keys| !keys.has(key)) {
+                keys.problem(format_args!("`[{key}]` is missing (hint: the program needs these names)"));
+            }
         }
-        table
+        pair
     };
-    if let Some(keys) = needed_table("identity") {
-        let field = "the Primero field, as in `[[case]]`";
-        head.identity_at = Some(keys.place);
-        head.identity.person_number = owned(keys.needed("person_number", field));
-        head.identity.sex = owned(keys.text("sex"));
-        head.identity.date_of_birth = owned(keys.text("date_of_birth"));
-        let names = keys.texts("names").map(|(names, _)| names).unwrap_or_default();
-        head.identity.names = names.into_iter().map(str::to_owned).collect();
-        keys.finish();
-    }
-    if let Some(keys) = needed_table("service") {
-        let field = "the Primero field, as in `[[service]]`";
-        head.service_at = Some(keys.place);
-        head.service.number = owned(keys.needed("number", field));
-        head.service.service_type = owned(keys.needed("service_type", field));
-        head.service.status = owned(keys.needed("status", field));
-        keys.finish();
-    }
-    if let Some(keys) = needed_table("intervention") {
-        head.given_case_id = owned(keys.needed("given_case_id", "the key under which DTP gives the case id"));
-        keys.finish();
-    }
-    head
+    let needed = |pair: &Pair<'_>, key: &'static str, hint: &str| owned(pair.having(key).and_then(|keys| keys.needed(key, hint)));
+    let place = |pair: &Pair<'_>| pair.programme.as_ref().or(pair.base.as_ref()).map(|keys| keys.place);
+    let finish = |pair: &Pair<'_>, known: &[&'static str]| {
+        for keys in pair.both() {
+            for key in known {
+                keys.value(key);
+            }
+            keys.finish();
+        }
+    };
+
+    let identity = needed_table("identity");
+    let field = "the Primero field, as in `[[case]]`";
+    head.identity_at = place(&identity);
+    head.identity.person_number = needed(&identity, "person_number", field);
+    head.identity.sex = owned(identity.having("sex").and_then(|keys| keys.text("sex")));
+    head.identity.date_of_birth = owned(identity.having("date_of_birth").and_then(|keys| keys.text("date_of_birth")));
+    let names = identity.having("names").and_then(|keys| keys.texts("names")).map(|(names, _)| names).unwrap_or_default();
+    head.identity.names = names.into_iter().map(str::to_owned).collect();
+    finish(&identity, &["person_number", "sex", "date_of_birth", "names"]);
+
+    let service = needed_table("service");
+    let field = "the Primero field, as in `[[service]]`";
+    head.service_at = place(&service);
+    head.service.number = needed(&service, "number", field);
+    head.service.service_type = needed(&service, "service_type", field);
+    head.service.status = needed(&service, "status", field);
+    finish(&service, &["number", "service_type", "status"]);
+
+    let intervention = needed_table("intervention");
+    head.given_case_id = needed(&intervention, "given_case_id", "the key under which DTP gives the case id");
+    finish(&intervention, &["given_case_id"]);
+
+    let (identity, service) = (&head.identity, &head.service);
+    let names = json!({
+        "person_number": identity.person_number, "sex": identity.sex, "date_of_birth": identity.date_of_birth,
+        "names": identity.names, "number": service.number, "service_type": service.service_type, "status": service.status,
+        "given_case_id": head.given_case_id,
+    });
+    let said = Said::from([(("names", ""), vec![names])]);
+    (head, said)
 }
 
 fn owned<P>(text: Option<(&str, P)>) -> String {
     text.map(|(text, _)| text.to_owned()).unwrap_or_default()
 }
 
-fn declared_table(
-    keys: &Keys<'_>,
-    tables: &mut Tables,
-    table_files: &mut BTreeSet<String>,
-    read: &mut impl FnMut(&str) -> Option<TextFile>,
-    findings: &Findings,
-) {
-    let name = keys.needed("name", "what rules call the table");
-    let file = keys.needed("file", "its path below this directory, for example \"tables/sex-in.csv\"");
-    let looked_up = keys.needed("look_up", "the column that is looked up");
-    let written = keys.needed("write", "the column that is written");
-    keys.finish();
-    let Some((name, place)) = name else { return };
-    if tables.contains_key(name) {
-        keys.problem_at(place, format_args!("two tables are called `{name}` (hint: give one of them another name)"));
-        return;
+/// The names of all tables that rows use.
+fn tables_named(table: &DeTable<'_>, used: &mut BTreeSet<String>) {
+    fn inside(value: &DeValue<'_>, used: &mut BTreeSet<String>) {
+        match value {
+            DeValue::Table(table) => tables_named(table, used),
+            DeValue::Array(list) => list.iter().for_each(|item| inside(item.get_ref(), used)),
+            DeValue::String(_) | DeValue::Boolean(_) | DeValue::Integer(_) | DeValue::Float(_) | DeValue::Datetime(_) => {}
+        }
     }
-    tables.insert(name.to_owned(), None);
-    let (Some((path, _)), Some(looked_up), Some(written)) = (file, looked_up, written) else { return };
-    table_files.insert(path.to_owned());
-    if let Some(file) = read(path) {
-        tables.insert(name.to_owned(), table::read(&table::Declaration { name, looked_up, written }, &file, findings));
+    for (key, value) in table {
+        if key.get_ref() == "table" {
+            used.extend(value.get_ref().as_str().map(str::to_owned));
+        }
+        inside(value.get_ref(), used);
     }
 }
 
+/// The tables that are declared, and their files below base and programme.
+#[derive(Default)]
+struct Declared {
+    tables: Tables,
+    /// Paths below either directory.
+    files: BTreeSet<String>,
+}
+
+/// Reads the tables: a programme's file takes the place of the base's of the same name.
+fn declared(pair: &Pair<'_>, layers: &Layers, used: &BTreeSet<String>, findings: &Findings) -> Declared {
+    let mut declared = Declared::default();
+    let own = pair.programme.as_ref().map(|keys| keys.tables("table")).unwrap_or_default();
+    let of_base = pair.base.as_ref().map(|keys| keys.tables("table")).unwrap_or_default();
+    let named = |name: Option<&str>| name.is_some() && own.iter().any(|keys| keys.peek("name") == name);
+    declared.files.extend(of_base.iter().filter_map(|keys| keys.peek("file")).map(str::to_owned));
+    let of_base: Vec<Keys<'_>> = of_base.into_iter().filter(|keys| !named(keys.peek("name"))).collect();
+    for (keys, is_own) in of_base.iter().map(|keys| (keys, false)).chain(own.iter().map(|keys| (keys, true))) {
+        let name = keys.needed("name", "what rules call the table");
+        let file = keys.needed("file", "its path below this directory, for example \"tables/sex-in.csv\"");
+        let looked_up = keys.needed("look_up", "the column that is looked up");
+        let written = keys.needed("write", "the column that is written");
+        let needs_confirmation = keys.flag("confirmation");
+        keys.finish();
+        declared.files.extend(file.map(|(file, _)| file.to_owned()));
+        let Some((name, place)) = name else { continue };
+        if declared.tables.contains_key(name) {
+            keys.problem_at(place, format_args!("two tables are called `{name}` (hint: give one of them another name)"));
+            continue;
+        }
+        declared.tables.insert(name.to_owned(), None);
+        let (Some((path, _)), Some(looked_up), Some(written)) = (file, looked_up, written) else { continue };
+        let in_programme = layers.programme.join(path);
+        let lies_in_programme = is_own || in_programme.exists();
+        if !used.contains(name) {
+            // What the base offers and no row uses is nobody's mistake; what the programme brings is one.
+            if is_own {
+                keys.problem_at(place, format_args!("no row uses the table `{name}` (hint: name it in a row, or remove it)"));
+            } else if lies_in_programme {
+                let place = findings.file(&in_programme);
+                findings.add(place, format_args!("no row uses the table `{name}` (hint: remove this file)"));
+            }
+            declared.tables.remove(name);
+            continue;
+        }
+        let in_base = layers.base.join(path);
+        if lies_in_programme && in_base.exists() {
+            keys.note(Grade::Note, format_args!("the programme's `{path}` takes the place of the base's"));
+        }
+        let path = if lies_in_programme || !in_base.exists() { in_programme } else { in_base };
+        if let Some(file) = TextFile::read(&path, findings) {
+            let declaration = table::Declaration { name, looked_up, written, needs_confirmation };
+            declared.tables.insert(name.to_owned(), table::read(&declaration, &file, findings));
+        }
+    }
+    declared
+}
+
 /// A rule file or table that nothing reads is a mistake: somebody believes that it says something.
-fn stray_files(directory: &Path, table_files: &BTreeSet<String>, findings: &Findings) {
-    let names = |below: &str| {
-        let entries = fs::read_dir(directory.join(below)).into_iter().flatten().flatten();
+fn stray_files(layers: &Layers, declared: &Declared, findings: &Findings) {
+    let names = |directory: &Path| {
+        let entries = fs::read_dir(directory).into_iter().flatten().flatten();
         let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
         names.sort_unstable();
         names
     };
-    for name in names("").iter().filter(|name| name.ends_with(".toml") && !RULE_FILES.contains(&name.as_str())) {
-        let place = findings.file(&directory.join(name));
-        findings.add(place, format_args!("nothing reads this file ({})", hint(name, RULE_FILES)));
-    }
-    for name in names("tables").iter().filter(|name| name.ends_with(".csv")) {
-        let path = format!("tables/{name}");
-        if !table_files.contains(&path) {
-            let place = findings.file(&directory.join(&path));
-            findings.add(place, "nothing reads this file (hint: declare it as a `[[table]]` in mapping.toml, or remove it)");
+    for directory in [&layers.base, &layers.programme] {
+        for name in names(directory).iter().filter(|name| name.ends_with(".toml") && !RULE_FILES.contains(&name.as_str())) {
+            let place = findings.file(&directory.join(name));
+            findings.add(place, format_args!("nothing reads this file ({})", hint(name, RULE_FILES)));
+        }
+        for name in names(&directory.join("tables")).iter().filter(|name| name.ends_with(".csv")) {
+            let path = format!("tables/{name}");
+            if !declared.files.contains(&path) {
+                let place = findings.file(&directory.join(&path));
+                findings.add(place, "nothing reads this file (hint: declare it as a `[[table]]` in mapping.toml, or remove it)");
+            }
         }
     }
 }

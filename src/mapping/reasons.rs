@@ -4,9 +4,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::Value;
+
 use super::{
     Gap,
     file::{Keys, hint},
+    layers::Pair,
 };
 use crate::reason::Reason;
 
@@ -28,16 +31,29 @@ const FIELDS: &str = "{fields}";
 pub(super) struct ReasonTexts(BTreeMap<Reason, String>);
 
 impl ReasonTexts {
-    /// Reads `[texts]`.
-    pub(super) fn read(keys: &Keys<'_>) -> Self {
+    /// Reads `[texts]`; a text of the programme takes the place of the base's.
+    pub(super) fn read(top: &Pair<'_>) -> Self {
         let mut texts = BTreeMap::new();
-        let table = keys.table("texts");
-        if table.is_none() && !keys.has("texts") {
-            keys.problem("`[texts]` is missing (hint: one text for each reason)");
+        let pair = top.table("texts");
+        for keys in top.both() {
+            if pair.base.is_none() && pair.programme.is_none() && !keys.has("texts") {
+                keys.problem("`[texts]` is missing (hint: one text for each reason)");
+            }
+            keys.finish();
         }
-        keys.finish();
-        let Some(table) = table else { return Self(texts) };
         let mut seen = BTreeSet::new();
+        for table in pair.both() {
+            Self::read_layer(table, &mut texts, &mut seen);
+        }
+        for (reason, _) in TOLD.iter().filter(|(reason, _)| !seen.contains(reason)) {
+            for table in pair.both().take(1) {
+                table.problem(format_args!("reason `{reason}` has no text (hint: add `{reason} = \"…\"` under [texts])"));
+            }
+        }
+        Self(texts)
+    }
+
+    fn read_layer(table: &Keys<'_>, texts: &mut BTreeMap<Reason, String>, seen: &mut BTreeSet<Reason>) {
         for (code, text, place) in table.entries() {
             let Some((reason, with_fields)) = TOLD.iter().find(|(reason, _)| reason.code() == code) else {
                 let hint = hint(code, TOLD.iter().map(|(reason, _)| reason.code()));
@@ -61,10 +77,16 @@ impl ReasonTexts {
             }
             texts.insert(*reason, text.to_owned());
         }
-        for (reason, _) in TOLD.iter().filter(|(reason, _)| !seen.contains(reason)) {
-            table.problem(format_args!("reason `{reason}` has no text (hint: add `{reason} = \"…\"` under [texts])"));
-        }
-        Self(texts)
+    }
+
+    /// Every reason with its text.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Reason, &str)> {
+        self.0.iter().map(|(reason, text)| (*reason, text.as_str()))
+    }
+
+    /// All texts as JSON, by the reason's code.
+    pub(super) fn json(&self) -> Value {
+        self.iter().map(|(reason, text)| (reason.code().to_owned(), Value::from(text))).collect()
     }
 
     /// The texts of all reasons, each once, with the fields they concern.

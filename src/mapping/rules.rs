@@ -148,6 +148,8 @@ pub struct Row {
     pub form: Option<String>,
     /// Whether a country may change it without asking the other agencies.
     pub localisable: bool,
+    /// Whether the base says it; otherwise the programme does.
+    pub of_base: bool,
     /// Why it is so.
     pub reason: Option<String>,
     /// Where it stands in the files.

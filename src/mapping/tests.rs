@@ -6,31 +6,46 @@ use tempfile::TempDir;
 
 use super::{examples::Examples, *};
 
+mod approval;
 mod language;
+mod layers;
 mod problems;
 mod questions;
+mod spreadsheets;
+
+fn mappings() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("mappings")
+}
 
 fn gambella() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("mappings/gambella")
+    mappings().join("gambella")
 }
 
 fn loaded() -> Mapping {
     Mapping::load(&gambella()).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
-/// A copy of Gambella's mapping that a test may spoil.
+/// A copy of Gambella's mapping and its base that a test may spoil. Files are named from above both: `base/referral.toml`.
 struct Copy(TempDir);
 
 impl Copy {
     fn new() -> Self {
         let copy = tempfile::tempdir().unwrap();
-        for below in ["", "tables", "examples"] {
+        for below in ["base", "base/tables", "gambella", "gambella/tables", "gambella/examples"] {
             fs::create_dir_all(copy.path().join(below)).unwrap();
-            for file in files_in(&gambella().join(below)) {
-                fs::copy(gambella().join(below).join(&file), copy.path().join(below).join(&file)).unwrap();
+            for file in files_in(&mappings().join(below)) {
+                fs::copy(mappings().join(below).join(&file), copy.path().join(below).join(&file)).unwrap();
             }
         }
         Self(copy)
+    }
+
+    fn programme(&self) -> PathBuf {
+        self.0.path().join("gambella")
+    }
+
+    fn load(&self) -> Result<Mapping, Problems> {
+        Mapping::load(&self.programme())
     }
 
     fn read(&self, file: &str) -> String {
@@ -48,15 +63,20 @@ impl Copy {
         self.write(file, &text.replacen(from, to, 1));
     }
 
-    /// The problems, paths cut to the directory.
-    fn problems(&self) -> Vec<String> {
-        let Err(Problems(problems)) = Mapping::load(self.0.path()) else { return Vec::new() };
+    /// What is found of a grade, paths cut to the directory.
+    fn found(&self, grade: Grade) -> Vec<String> {
+        let (_, findings) = Mapping::inspect(&self.programme());
         let directory = format!("{}/", self.0.path().display());
-        problems.iter().map(|problem| problem.replace(&directory, "")).collect()
+        let found = findings.iter().filter(|finding| finding.grade == grade);
+        found.map(|finding| finding.to_string().replace(&directory, "")).collect()
+    }
+
+    fn problems(&self) -> Vec<String> {
+        self.found(Grade::Problem)
     }
 
     fn is_found_out(&self, examples: &Examples) -> bool {
-        Mapping::load(self.0.path()).map_or(true, |mapping| examples.failures(&mapping).next().is_some())
+        self.load().map_or(true, |mapping| examples.failures(&mapping).next().is_some())
     }
 }
 
@@ -78,7 +98,8 @@ fn every_table_row_is_held_by_an_example() {
     assert!(!copy.is_found_out(&examples));
     let mut tried = 0;
     for table in &loaded().tables {
-        let file = format!("tables/{}.csv", table.name);
+        let layer = if gambella().join(format!("tables/{}.csv", table.name)).exists() { "gambella" } else { "base" };
+        let file = format!("{layer}/tables/{}.csv", table.name);
         let whole = copy.read(&file);
         for at in 0..table.rows.len() {
             let spoil = |how: &dyn Fn(&mut Vec<Vec<String>>)| {
@@ -106,10 +127,13 @@ fn every_table_row_is_held_by_an_example() {
 
 #[test]
 fn every_line_of_the_rules_is_held_by_an_example() {
-    let for_people = ["form =", "localisable =", "reason =", "name =", "#"];
+    let for_people = ["form =", "localisable =", "decide =", "reason =", "name =", "#"];
     let (copy, examples) = (Copy::new(), Examples::read(&gambella()).unwrap());
     let (mut tried, mut unnoticed) = (0, Vec::new());
-    for file in ["intervention.toml", "feedback.toml", "referral.toml", "decision.toml", "reasons.toml"] {
+    let names = ["intervention.toml", "feedback.toml", "referral.toml", "decision.toml", "reasons.toml"];
+    let files = names.map(|name| format!("base/{name}")).into_iter();
+    for file in files.chain(["intervention.toml", "referral.toml"].map(|name| format!("gambella/{name}"))) {
+        let file = file.as_str();
         let whole = copy.read(file);
         let lines: Vec<&str> = whole.lines().collect();
         for (at, line) in lines.iter().enumerate() {
@@ -135,6 +159,6 @@ fn every_line_of_the_rules_is_held_by_an_example() {
         copy.write(file, &whole);
     }
     // The age refuses a date of birth in the future as well, and there is no intervention without its number.
-    assert_eq!(unnoticed, ["intervention.toml: not_after_today = true -> ", "intervention.toml: required = true -> "]);
+    assert_eq!(unnoticed, ["base/intervention.toml: not_after_today = true -> ", "base/intervention.toml: required = true -> "]);
     assert!(tried > 400, "only {tried} changes were tried");
 }

@@ -23,27 +23,29 @@ pub const INBOX_KEY: &str = "sandbox-inbox-key";
 
 macro_rules! mapping_files {
     ($($file:literal),+ $(,)?) => {
-        /// The Gambella mapping, so that the sandbox needs nothing but the program itself.
-        const MAPPING: &[(&str, &str)] =
-            &[$(($file, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/mappings/gambella/", $file)))),+];
+        /// Base and programme, so that the sandbox needs nothing but the program itself.
+        const MAPPINGS: &[(&str, &str)] = &[$(($file, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/mappings/", $file)))),+];
     };
 }
 mapping_files!(
-    "mapping.toml",
-    "intervention.toml",
-    "feedback.toml",
-    "decision.toml",
-    "referral.toml",
-    "reasons.toml",
-    "tables/decision-in.csv",
-    "tables/decision-out.csv",
-    "tables/language-in.csv",
-    "tables/language-out.csv",
-    "tables/rejection-reason-in.csv",
-    "tables/service-in.csv",
-    "tables/service-out.csv",
-    "tables/sex-in.csv",
-    "tables/sex-out.csv",
+    "base/mapping.toml",
+    "base/intervention.toml",
+    "base/feedback.toml",
+    "base/decision.toml",
+    "base/referral.toml",
+    "base/reasons.toml",
+    "base/tables/decision-in.csv",
+    "base/tables/decision-out.csv",
+    "base/tables/rejection-reason-in.csv",
+    "gambella/mapping.toml",
+    "gambella/intervention.toml",
+    "gambella/referral.toml",
+    "gambella/tables/language-in.csv",
+    "gambella/tables/language-out.csv",
+    "gambella/tables/service-in.csv",
+    "gambella/tables/service-out.csv",
+    "gambella/tables/sex-in.csv",
+    "gambella/tables/sex-out.csv",
 );
 
 /// The stage.
@@ -147,7 +149,7 @@ full_name = "CPIMS+ Duty Desk"
 phone = "+251000000000"
 
 [mapping]
-directory = "mapping"
+directory = "mappings/gambella"
 
 [state]
 directory = "state"
@@ -181,8 +183,8 @@ key_files = ["secrets/state.key"]
         ] {
             write_secret(&secrets.join(name), &content)?;
         }
-        for (name, content) in MAPPING {
-            let path = self.directory().join("mapping").join(name);
+        for (name, content) in MAPPINGS {
+            let path = self.directory().join("mappings").join(name);
             fs::create_dir_all(path.parent().unwrap_or(&path))?;
             fs::write(path, content)?;
         }

@@ -224,15 +224,17 @@ impl Tx<'_> {
         if may_be_with_dtp(delivery) {
             delivery.watched = Some(self.now() + chrono::TimeDelta::days(1));
         }
+        if delivery.held_since.is_some() || delivery.late {
+            self.unlist(delivery.id, &[Kind::Held, Kind::Late])?;
+        }
         if delivery.errand == Errand::Look {
             self.put(delivery)?;
             for trace in ["DELETE FROM deliveries WHERE id = ?1", "DELETE FROM story WHERE delivery = ?1"] {
                 self.connection.prepare_cached(trace)?.execute([delivery.id.0])?;
             }
-            return self.unlist(delivery.id, &[Kind::Held, Kind::Late]);
+            return Ok(());
         }
         self.put(delivery)?;
-        self.unlist(delivery.id, &[Kind::Held, Kind::Late])?;
         self.tell(Activity { reason, ..line })?;
         let erased = self.connection.prepare_cached("DELETE FROM parcels WHERE delivery = ?1")?.execute([delivery.id.0])?;
         if erased > 0 {

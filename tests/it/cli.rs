@@ -91,6 +91,9 @@ fn every_command_explains_itself_with_an_example() {
         "key",
         "key new",
         "key state",
+        "mapping",
+        "mapping check",
+        "mapping digest",
         "certificate",
     ];
     let mut help = String::new();

@@ -4,6 +4,7 @@
 
 mod alarms;
 mod cli;
+mod country;
 mod crash;
 mod decisions_to_dtp;
 mod decisions_to_primero;

@@ -349,6 +349,11 @@ impl World {
         self.settings = settings.unwrap_or_else(|problems| panic!("the settings are wrong:\n{problems}"));
     }
 
+    /// The settings of the next start.
+    pub fn settings_mut(&mut self) -> &mut Settings {
+        &mut self.settings
+    }
+
     /// Reads an admin page.
     pub async fn page(&self, path: &str) -> (StatusCode, String) {
         let response = self.http.get(format!("http://{}{path}", self.daemon().admin)).send().await.expect("the page answers");

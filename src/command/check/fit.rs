@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::site::service_types_out;
 use crate::{
     config::Settings,
     mapping::{
@@ -14,7 +13,7 @@ use crate::{
         rules::{Many, Message, Missing, Reading, Record, Row, Source, Unlisted},
     },
     primero::{Field, Form, FormAccess, Lookup, Options, OwnAccount},
-    programme::Fields,
+    programme::{Fields, standing::service_types_out},
 };
 
 /// The section of the services of a case, and the id of each.

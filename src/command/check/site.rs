@@ -8,10 +8,8 @@ use super::{Findings, Problem};
 use crate::{
     config::Settings,
     credentials::{self, ClientCertificate, Secret, Validity},
-    mapping::{
-        Mapping, examples,
-        rules::{Message, Part, Record},
-    },
+    mapping::{Mapping, examples},
+    programme::standing::{service_types_in, service_types_out, standing},
 };
 
 /// What is read without a problem and cannot be meant so all the same.
@@ -96,37 +94,24 @@ pub(super) fn mapping(directory: &Path) -> (Findings, Option<Mapping>) {
     (findings, Some(mapping))
 }
 
-/// Whether the lists of the configuration speak the words of the mapping.
-pub(super) fn lists(settings: &Settings, mapping: &Mapping) -> Vec<Problem> {
-    let mut problems = Vec::new();
+/// Whether the lists of the configuration speak the words of the mapping, and whether the mapping may be used as it stands.
+pub(super) fn fitness(settings: &Settings, mapping: &Mapping, findings: &mut Findings) {
     let listed = [
-        ("flow1.service_types", &settings.flow1.service_types, agreed(mapping)),
+        ("flow1.service_types", &settings.flow1.service_types, service_types_in(mapping)),
         ("referrals.service_types", &settings.referrals.service_types, service_types_out(mapping)),
     ];
     for (key, types, part) in listed {
         let Some(lookup) = part.and_then(|part| part.lookup.as_ref()) else { continue };
         for service_type in types.iter().filter(|service_type| lookup.table.get(service_type).is_none()) {
-            problems.push(Problem::configuration(format!(
+            findings.problems.push(Problem::configuration(format!(
                 "{key}: `{service_type}` is not in the table `{}` of the mapping (hint: its column `{}` lists what can be mapped)",
                 lookup.table.name, lookup.table.looked_up
             )));
         }
     }
-    problems
-}
-
-/// Where an intervention's service type is read.
-fn agreed(mapping: &Mapping) -> Option<&Part> {
-    parts(mapping, Message::Service).find(|part| part.agreed)
-}
-
-/// Where a referral's service type is read.
-pub(super) fn service_types_out(mapping: &Mapping) -> Option<&Part> {
-    parts(mapping, Message::Referral).find(|part| part.record == Record::Service && part.name() == "service_type")
-}
-
-fn parts(mapping: &Mapping, message: Message) -> impl Iterator<Item = &Part> {
-    mapping.rows().filter(move |(of, _)| *of == message).flat_map(|(_, row)| row.source.parts())
+    let judged = standing(settings, mapping);
+    findings.problems.extend(judged.refused.into_iter().map(Problem::configuration));
+    findings.notes.extend(judged.warned);
 }
 
 fn stamp(time: DateTime<Utc>) -> String {

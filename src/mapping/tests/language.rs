@@ -7,10 +7,10 @@ use super::{super::*, Copy};
 /// Adds rows to the case and gives what they make of the rows of an intervention that is complete otherwise.
 fn made(rows: &str, added: &[Value]) -> Result<Document, Vec<Gap>> {
     let copy = Copy::new();
-    let text = copy.read("intervention.toml");
+    let text = copy.read("base/intervention.toml");
     let rows = rows.replace("[[case]]\n", "[[case]]\nwrite = \"create\"\nform = \"not on form\"\n");
-    copy.write("intervention.toml", &(text + &rows));
-    let mapping = Mapping::load(copy.0.path()).unwrap_or_else(|problems| panic!("{problems}"));
+    copy.write("base/intervention.toml", &(text + &rows));
+    let mapping = copy.load().unwrap_or_else(|problems| panic!("{problems}"));
     let complete = json!({
         "interventiontype.progres_description": "BID",
         "individuals.progres_id": "989-TEST0002",
@@ -94,12 +94,13 @@ fn values_of_all_rows_may_be_joined() {
 #[test]
 fn a_field_can_be_dropped_without_a_new_version_of_the_program() {
     let copy = Copy::new();
-    let text = copy.read("intervention.toml");
+    let text = copy.read("base/intervention.toml");
     let rows: Vec<&str> = text.split("\n\n").filter(|row| !row.contains("to = \"sex\"")).collect();
-    copy.write("intervention.toml", &rows.join("\n\n"));
-    assert_eq!(copy.problems().len(), 1, "the name under [identity] is still there");
-    copy.replace("mapping.toml", "sex = \"sex\"", "sex = \"\"");
-    let mapping = Mapping::load(copy.0.path()).unwrap_or_else(|problems| panic!("{problems}"));
+    copy.write("base/intervention.toml", &rows.join("\n\n"));
+    assert_eq!(copy.problems().len(), 2, "the name under [identity] is still there, and the table");
+    std::fs::remove_file(copy.0.path().join("gambella/tables/sex-in.csv")).unwrap();
+    copy.replace("base/mapping.toml", "sex = \"sex\"", "sex = \"\"");
+    let mapping = copy.load().unwrap_or_else(|problems| panic!("{problems}"));
     assert!(!mapping.intervention_keys().contains("individuals.progres_sex"));
     assert_eq!(mapping.identity().sex, "");
 }

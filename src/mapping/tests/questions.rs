@@ -167,15 +167,15 @@ fn a_mapping_tells_who_is_wrong_when_primero_refuses_a_value() {
 #[test]
 fn the_version_changes_with_any_file_that_decides() {
     let copy = super::Copy::new();
-    let version = |copy: &super::Copy| Mapping::load(copy.0.path()).unwrap().version().to_owned();
+    let version = |copy: &super::Copy| copy.load().unwrap().version().to_owned();
     let original = version(&copy);
     assert_eq!(original, loaded().version());
     let (said, digest) = original.split_once('+').unwrap();
     assert_eq!((said, digest.len()), ("1", 12));
-    copy.replace("tables/language-out.csv", "Toro,Toro", "Toro,Tooro");
+    copy.replace("gambella/tables/language-out.csv", "Toro,Toro", "Toro,Tooro");
     let changed = version(&copy);
     assert_ne!(changed, original);
-    copy.replace("reasons.toml", "Please use another way", "Use another way");
+    copy.replace("base/reasons.toml", "Please use another way", "Use another way");
     assert_ne!(version(&copy), changed);
 }
 

@@ -1,0 +1,122 @@
+//! What a spreadsheet does to a table when it saves it: read right where nothing is lost, else refused with the cell named.
+//!
+//! It knows cells, not what they mean. A cell of a table is configuration, never a value of a record, so it may be quoted.
+
+use crate::mapping::file::{Findings, Place};
+
+/// What parts the cells: a comma, or what a spreadsheet uses where the comma is a decimal sign.
+pub(super) fn delimiter(text: &str, wanted: &[&str]) -> u8 {
+    let heading = text.lines().next().unwrap_or_default();
+    let parts = |delimiter: char| {
+        let names: Vec<&str> = heading.split(delimiter).map(|name| name.trim().trim_matches('"')).collect();
+        wanted.iter().all(|name| names.contains(name))
+    };
+    [(',', b','), (';', b';'), ('\t', b'\t')].into_iter().find(|(sign, _)| parts(*sign)).map_or(b',', |(_, delimiter)| delimiter)
+}
+
+/// The headings without empty ones at the end; a heading must be plain and stand once.
+pub(super) fn headings(mut columns: Vec<String>, place: Place, findings: &Findings) -> Vec<String> {
+    while columns.last().is_some_and(|name| name.trim().is_empty()) {
+        columns.pop();
+    }
+    for (at, name) in columns.iter().enumerate() {
+        if name.trim().is_empty() {
+            findings.add(place, format_args!("column {} has no heading (hint: give it one, or remove it)", at + 1));
+        } else if name.trim() != name {
+            findings.add(place, format_args!("the heading `{name}` has white space around it (hint: remove it)"));
+        } else if columns[..at].contains(name) {
+            findings.add(place, format_args!("two columns are called `{name}` (hint: give one of them another name)"));
+        }
+    }
+    columns
+}
+
+/// What a spreadsheet has done to a cell; `matched` if the program compares or writes it.
+pub(super) fn damage(cell: &str, matched: bool) -> Option<String> {
+    if cell.trim() != cell {
+        return Some("has white space around it, which is easily overlooked (hint: remove it)".to_owned());
+    }
+    if cell.contains('\u{fffd}') {
+        return Some("has a character that was lost (hint: type it again, and save as \"CSV UTF-8\")".to_owned());
+    }
+    if !matched {
+        return None;
+    }
+    if cell.contains(|sign: char| sign.is_control() || matches!(sign, '\u{a0}' | '\u{200b}' | '\u{feff}')) {
+        return Some("has a character that nobody can see (hint: type the cell again)".to_owned());
+    }
+    if cell.contains(['“', '”', '„', '‟', '‘', '’', '‚', '«', '»']) {
+        return Some(
+            "has typographic quotation marks (hint: type straight ones; a word processor may have changed them)".to_owned(),
+        );
+    }
+    if is_shortened_number(cell) {
+        return Some(format!(
+            "says `{cell}`, a number that a spreadsheet has shortened (hint: make the column text, and type the code again)"
+        ));
+    }
+    if is_grouped_number(cell) {
+        return Some(format!(
+            "says `{cell}`, a number that a spreadsheet has written its own way (hint: make the column text, and type the digits alone)"
+        ));
+    }
+    if is_made_date(cell) {
+        return Some(format!(
+            "says `{cell}`, which looks like a date that a spreadsheet has made (hint: make the column text, and type the cell again)"
+        ));
+    }
+    None
+}
+
+/// Codes of digits where some begin with 0 and others are shorter: those lost their zeros.
+pub(super) fn lost_zeros<'a>(column: &str, cells: impl Iterator<Item = (&'a str, Place)>, findings: &Findings) {
+    let digits: Vec<(&str, Place)> =
+        cells.filter(|(cell, _)| !cell.is_empty() && cell.bytes().all(|sign| sign.is_ascii_digit())).collect();
+    let Some(length) =
+        digits.iter().filter(|(cell, _)| cell.len() > 1 && cell.starts_with('0')).map(|(cell, _)| cell.len()).max()
+    else {
+        return;
+    };
+    for (cell, place) in digits.iter().filter(|(cell, _)| cell.len() < length) {
+        findings.add(
+            *place,
+            format_args!(
+                "the cell `{column}` says `{cell}`, shorter than other codes that begin with 0 (hint: a spreadsheet has taken zeros away; \
+                 make the column text, and type the code again)"
+            ),
+        );
+    }
+}
+
+/// `1.25E+08`
+fn is_shortened_number(cell: &str) -> bool {
+    let Some((number, power)) = cell.split_once(['E', 'e']) else { return false };
+    let numeric = |text: &str| !text.is_empty() && text.chars().all(|sign| sign.is_ascii_digit() || matches!(sign, '.' | ','));
+    numeric(number) && power.strip_prefix(['+', '-']).is_some_and(|power| power.bytes().all(|sign| sign.is_ascii_digit()))
+}
+
+/// `125,080,000`, `125.080.000`, `125080000.0`
+fn is_grouped_number(cell: &str) -> bool {
+    let mut parts = cell.split(['.', ',', '\u{202f}', '\'']);
+    let first = parts.next().unwrap_or_default();
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|sign| sign.is_ascii_digit());
+    let rest: Vec<&str> = parts.collect();
+    !rest.is_empty()
+        && digits(first)
+        && rest.iter().all(|part| digits(part))
+        && (rest.iter().all(|part| part.len() == 3) && first.len() <= 3
+            || matches!(rest.as_slice(), [decimals] if decimals.bytes().all(|sign| sign == b'0')))
+}
+
+/// `10-May`, `May-10`, `05/10/2026`
+fn is_made_date(cell: &str) -> bool {
+    const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+    let parts: Vec<&str> = cell.split(['-', '/', '.']).collect();
+    let number = |part: &str| (1..=4).contains(&part.len()) && part.bytes().all(|sign| sign.is_ascii_digit());
+    let month = |part: &str| MONTHS.contains(&part.to_lowercase().as_str());
+    match parts.as_slice() {
+        [one, other] => number(one) && month(other) || month(one) && number(other),
+        [day, middle, year] => (number(day) && number(middle) || number(day) && month(middle)) && number(year),
+        _ => false,
+    }
+}
