@@ -7,7 +7,7 @@ use crate::{
     config::Settings,
     credentials::{self, ClientCertificate, Secret, Validity},
     mapping::{Mapping, examples},
-    programme::standing::{Standing, service_types_in, service_types_out, standing},
+    programme::standing::{Standing, standing},
 };
 
 /// What is read without a problem and cannot be meant so all the same.
@@ -91,8 +91,8 @@ pub(super) fn mapping(settings: &Settings) -> (Findings, Option<Mapping>) {
         Err(failures) => findings.problems.extend(failures.into_iter().map(Problem::configuration)),
     }
     let listed = [
-        ("flow1.service_types", &settings.flow1.service_types, service_types_in(&mapping)),
-        ("referrals.service_types", &settings.referrals.service_types, service_types_out(&mapping)),
+        ("flow1.service_types", &settings.flow1.service_types, mapping.service_types_in()),
+        ("referrals.service_types", &settings.referrals.service_types, mapping.service_types_out()),
     ];
     for (key, types, part) in listed {
         let Some(lookup) = part.and_then(|part| part.lookup.as_ref()) else { continue };
