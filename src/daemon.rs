@@ -27,7 +27,7 @@ use crate::{
     inbox::{self, Inbox, Places},
     mapping::{self, Mapping},
     primero,
-    programme::{self, Fields, Programme, Standing, standing::standing},
+    programme::{self, Fields, Programme, Standing, approval::approval},
     referral::{System, Walk},
     spool::{self, Listener, Spool, seal::Sealer, upkeep::StoredBlock},
     upkeep::{self, Calendar, Ending},
@@ -107,7 +107,7 @@ pub struct Daemon {
 pub fn assemble(settings: Settings, clock: Clock, listener: Listener) -> Result<Programme, StartError> {
     let keys = credentials::state_keys(&settings.state.key_files)?;
     let mapping = Mapping::load(&settings.mapping_directory)?;
-    let judged = standing(&settings, &mapping);
+    let judged = approval(&settings, &mapping);
     if !judged.refused.is_empty() {
         return Err(mapping::Problems(judged.refused).into());
     }
