@@ -22,6 +22,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
+use ipnet::IpNet;
 use reqwest::Url;
 
 /// Everything that can be configured. `config/default.toml` is the manual.
@@ -84,6 +85,12 @@ impl Settings {
             Some(settings) if problems.0.is_empty() => Ok(settings),
             _ => Err(problems),
         }
+    }
+
+    /// Where the mapping lies, as far as a configuration that has problems still says so: then it can be looked at all the same.
+    pub fn mapping_directory_of(path: &Path, environment: impl IntoIterator<Item = (String, String)>) -> Option<PathBuf> {
+        let text = layers::file_text(path).ok()?;
+        layers::read(path, &text, environment).ok()?.path("mapping.directory")
     }
 }
 
@@ -164,6 +171,8 @@ pub struct Inbox {
     pub max_connections: usize,
     /// TLS is ended by a proxy before us.
     pub behind_proxy: bool,
+    /// The proxies whose word on where a request comes from is taken.
+    pub trusted_proxies: Vec<IpNet>,
     /// Our own TLS.
     pub tls: Option<InboxTls>,
     /// The keys that DTP may use.

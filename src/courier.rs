@@ -17,7 +17,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::watch, task::JoinSet};
+use tokio::{
+    sync::watch,
+    task::{JoinError, JoinSet},
+};
 use tokio_util::sync::CancellationToken;
 
 use self::attempt::{Attempt, Verdict};
@@ -26,9 +29,13 @@ use self::look::Leaving;
 use crate::{
     agenda::{Pick, Task},
     health::Leave,
-    programme::Programme,
+    programme::{Place, Programme},
     referral::{DeliveryId, Errand, Flow, System},
 };
+
+/// How long attempts under way may go on once the end was asked for. Longer than a request may take, and shorter than a service
+/// manager waits before it kills (`TimeoutStopSec=` in deploy/).
+const LAST_WAIT: Duration = Duration::from_secs(90);
 
 /// What the courier has seen and does. Whoever waits for it to be done compares this with agenda and clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,7 +58,7 @@ pub async fn idle(programme: &Programme, progress: &watch::Sender<Progress>) {
     let _ = progress.subscribe().wait_for(idle).await;
 }
 
-/// Attempts what is due until told to stop; then takes nothing more and waits for what is under way.
+/// Attempts what is due until told to stop; then takes nothing more and finishes what is under way.
 pub async fn run(programme: Arc<Programme>, stop: CancellationToken, progress: Arc<watch::Sender<Progress>>) {
     let mut attempts = JoinSet::new();
     let mut under_way = UnderWay::default();
@@ -62,55 +69,86 @@ pub async fn run(programme: Arc<Programme>, stop: CancellationToken, progress: A
         bell.as_mut().enable();
         let mut wake = Duration::MAX;
         let seen = shared.agenda().changes();
-        if !stop.is_cancelled() {
-            for system in System::ALL {
-                while let Some(task) = lend(&programme, &mut under_way, *system, &mut wake) {
-                    let id = attempts.spawn(attempt(Arc::clone(&programme), task)).id();
-                    under_way.tasks.insert(id, task);
-                }
+        if stop.is_cancelled() {
+            return finish(&programme, attempts, under_way).await;
+        }
+        for system in System::ALL {
+            while let Some((task, place)) = lend(&programme, &mut under_way, *system, &mut wake) {
+                let id = attempts.spawn(attempt(Arc::clone(&programme), task)).id();
+                under_way.tasks.insert(id, (task, place));
             }
         }
         progress.send_replace(Progress { under_way: attempts.len(), seen, wake });
-        if stop.is_cancelled() && attempts.is_empty() {
-            return;
-        }
         tokio::select! {
-            Some(ended) = attempts.join_next_with_id(), if !attempts.is_empty() => {
-                let broken = ended.as_ref().is_err();
-                let id = ended.map_or_else(|error| error.id(), |(id, ())| id);
-                if let Some(task) = under_way.tasks.remove(&id) {
-                    under_way.end(&programme, &task, broken);
-                }
-            },
+            Some(ended) = attempts.join_next_with_id(), if !attempts.is_empty() => under_way.ended(&programme, ended),
             () = &mut bell => {}
             () = programme.clock.sleep_until(wake), if wake < Duration::MAX => {}
-            () = stop.cancelled(), if !stop.is_cancelled() => {}
+            () = stop.cancelled() => {}
         }
     }
 }
 
-/// How many attempts use each system.
+/// Waits for what is under way, but not for ever: the state may not take an ending. What is broken off then is as after a crash:
+/// at the next start whatever may have been written is looked for before anything is written.
+async fn finish(programme: &Programme, mut attempts: JoinSet<()>, mut under_way: UnderWay) {
+    let last_moment = programme.clock.monotonic() + LAST_WAIT;
+    loop {
+        tokio::select! {
+            ended = attempts.join_next_with_id() => match ended {
+                Some(ended) => under_way.ended(programme, ended),
+                None => return,
+            },
+            () = programme.clock.sleep_until(last_moment) => break,
+        }
+    }
+    for (task, _) in under_way.tasks.values() {
+        tracing::error!(
+            delivery = task.id.0,
+            errand = task.errand.code(),
+            "broken off, because how it ended could not be stored before the end; the next start looks first whether it was done \
+             (hint: is the disk of state.directory full?)"
+        );
+    }
+    attempts.shutdown().await;
+}
+
+/// The attempts under way, and how many of them use Primero. Who is at DTP has a place there, also a look that sends at once.
 #[derive(Debug, Default)]
 struct UnderWay {
-    tasks: HashMap<tokio::task::Id, Task>,
-    to: [usize; 2],
-    using: [usize; 2],
+    tasks: HashMap<tokio::task::Id, (Task, Option<Place>)>,
+    to_primero: usize,
+    using_primero: usize,
 }
 
 impl UnderWay {
     fn begin(&mut self, errand: Errand) {
-        self.to[errand.addressee() as usize] += 1;
-        for system in System::ALL.iter().filter(|system| errand.needs(**system)) {
-            self.using[*system as usize] += 1;
+        self.to_primero += usize::from(errand.addressee() == System::Primero);
+        self.using_primero += usize::from(errand.needs(System::Primero));
+    }
+
+    fn nobody_uses(&self, system: System, programme: &Programme) -> bool {
+        match system {
+            System::Primero => self.using_primero == 0,
+            System::Dtp => programme.nobody_at_dtp(),
+        }
+    }
+
+    /// An attempt has ended, or broke off.
+    fn ended(&mut self, programme: &Programme, ended: Result<(tokio::task::Id, ()), JoinError>) {
+        let broken = ended.is_err();
+        let id = ended.map_or_else(|error| error.id(), |(id, ())| id);
+        if let Some((task, place)) = self.tasks.remove(&id) {
+            drop(place);
+            self.end(programme, &task, broken);
         }
     }
 
     /// Gives a delivery back. One whose attempt broke off is put off for the longest pause: it would break again.
     fn end(&mut self, programme: &Programme, task: &Task, broken: bool) {
-        self.to[task.errand.addressee() as usize] -= 1;
+        self.to_primero -= usize::from(task.errand.addressee() == System::Primero);
+        self.using_primero -= usize::from(task.errand.needs(System::Primero));
         let mut health = programme.health();
         for system in System::ALL.iter().filter(|system| task.errand.needs(**system)) {
-            self.using[*system as usize] -= 1;
             health[*system as usize].ended(Some(task.id));
         }
         drop(health);
@@ -124,18 +162,22 @@ impl UnderWay {
 }
 
 /// Lends the next delivery for a system, if its health, and that of any other system the errand needs, allows one.
-fn lend(programme: &Programme, under_way: &mut UnderWay, addressee: System, wake: &mut Duration) -> Option<Task> {
+fn lend(
+    programme: &Programme,
+    under_way: &mut UnderWay,
+    addressee: System,
+    wake: &mut Duration,
+) -> Option<(Task, Option<Place>)> {
     let now = programme.clock.monotonic();
-    let parallel = match addressee {
-        System::Primero => programme.settings.primero.parallel,
-        System::Dtp => programme.settings.dtp.parallel,
+    let alone = [System::Primero, System::Dtp].map(|system| under_way.nobody_uses(system, programme));
+    let place = match addressee {
+        System::Primero if under_way.to_primero >= programme.settings.primero.parallel => return None,
+        System::Primero => None,
+        System::Dtp => Some(programme.place_at_dtp()?),
     };
-    if under_way.to[addressee as usize] >= parallel {
-        return None;
-    }
     let mut health = programme.health();
     let mut may = |system: System, health: &[crate::health::Health; 2]| {
-        let alone = under_way.using[system as usize] == 0;
+        let alone = alone[system as usize];
         match health[system as usize].leave(now) {
             Leave::All => (true, None),
             Leave::One => (alone, None),
@@ -184,7 +226,7 @@ fn lend(programme: &Programme, under_way: &mut UnderWay, addressee: System, wake
                 }
             }
             under_way.begin(task.errand);
-            Some(task)
+            Some((task, place))
         }
         None => {
             if let Some(due) = agenda.next_due(now) {

@@ -8,6 +8,7 @@ use std::{
 };
 
 use tokio::{
+    net::TcpSocket,
     sync::{Mutex, mpsc, watch},
     task::JoinSet,
 };
@@ -22,18 +23,18 @@ use crate::{
     courier::{self, Progress},
     credentials::{self, ClientCertificate, Secret},
     dtp,
-    inbox::{self, Inbox},
+    inbox::{self, Inbox, Places},
     mapping::{self, Mapping},
     primero,
-    programme::{
-        Parts, Programme,
-        standing::{Standing, standing},
-    },
+    programme::{self, Fields, Programme, Standing, standing::standing},
     referral::{System, Walk},
     spool::{self, Listener, Spool, seal::Sealer, upkeep::StoredBlock},
     upkeep::{self, Calendar, Ending},
     walks::{self, WalkError, Walked, Walks},
 };
+
+/// How many connections may wait to be let in; the kernel may allow fewer. A newcomer beyond them is not heard for a second or more.
+const MOST_UNGREETED: u32 = 4096;
 
 /// Why the daemon refuses to start: only what makes accepting unsafe.
 #[derive(Debug, thiserror::Error)]
@@ -105,11 +106,11 @@ pub struct Daemon {
 pub fn assemble(settings: Settings, clock: Clock, listener: Listener) -> Result<Programme, StartError> {
     let keys = credentials::state_keys(&settings.state.key_files)?;
     let mapping = Mapping::load(&settings.mapping_directory)?;
-    let Standing { refused, warned } = standing(&settings, &mapping);
-    if !refused.is_empty() {
-        return Err(mapping::Problems(refused).into());
+    let judged = standing(&settings, &mapping);
+    if !judged.refused.is_empty() {
+        return Err(mapping::Problems(judged.refused).into());
     }
-    warned.iter().for_each(|warned| tracing::warn!("{warned}"));
+    judged.warned.iter().for_each(|warned| tracing::warn!("{warned}"));
     credentials::refuse_sandbox(&settings)?;
     let certificate = ClientCertificate::of(&settings)?;
     let password = Secret::read(&settings.primero.password_file)?;
@@ -137,7 +138,11 @@ pub fn assemble(settings: Settings, clock: Clock, listener: Listener) -> Result<
     let thumbprint = settings.dtp.thumbprint_header.as_ref().map(|_| certificate.thumbprint.as_str());
     let dtp =
         dtp::Client::new(&settings.dtp, dtp_tls, subscription_key.reveal(), thumbprint, clock.clone()).map_err(client("dtp"))?;
-    Ok(Programme::new(Parts {
+    Ok(Programme {
+        fields: Fields::of(&settings, &mapping),
+        administrator: programme::administrator(&settings),
+        standing: Standing::new(&settings, health),
+        certificate_ends: certificate.not_after,
         settings,
         mapping,
         primero,
@@ -146,9 +151,7 @@ pub fn assemble(settings: Settings, clock: Clock, listener: Listener) -> Result<
         spool,
         clock,
         secrets,
-        health,
-        certificate_ends: certificate.not_after,
-    }))
+    })
 }
 
 impl Daemon {
@@ -159,27 +162,28 @@ impl Daemon {
         listener: Listener,
         ticks: mpsc::Receiver<()>,
     ) -> Result<Self, StartError> {
+        let tls = settings.inbox.tls.as_ref().map(|tls: &InboxTls| credentials::tls_server_config(tls)).transpose()?;
         let programme = Arc::new(assemble(settings, clock, listener)?);
         let settings = &programme.settings;
         let inbox_listener = listen("inbox.listen", settings.inbox.listen)?;
         let admin_listener = listen("admin.listen", settings.admin.listen)?;
-        let tls = settings.inbox.tls.as_ref().map(|tls: &InboxTls| credentials::tls_server_config(tls)).transpose()?;
         let address = |key, listener: &TcpListener, address| {
             listener.local_addr().map_err(|source| StartError::Listen { key, address, source })
         };
         let inbox = address("inbox.listen", &inbox_listener, settings.inbox.listen)?;
         let admin = address("admin.listen", &admin_listener, settings.admin.listen)?;
-        let most = settings.inbox.max_connections;
+        let places = Places::new(settings.inbox.max_connections);
 
+        programme.heed_certificate().await;
         let (stop, courier_stop) = (CancellationToken::new(), CancellationToken::new());
         let progress = Arc::new(watch::Sender::default());
         let walks = Arc::new(Walks::default());
         let endings = endings(&programme);
         let calendar = Arc::default();
         let mut loops = JoinSet::new();
-        let router = Inbox::new(Arc::clone(&programme)).router();
-        loops.spawn(serve("inbox", inbox_listener, tls, most, router, stop.clone()));
-        loops.spawn(serve("admin", admin_listener, None, 64, admin::router(Arc::clone(&programme)), stop.clone()));
+        let router = Inbox::new(Arc::clone(&programme), Arc::clone(&places)).router();
+        loops.spawn(serve("inbox", inbox_listener, tls, places, router, stop.clone()));
+        loops.spawn(serve("admin", admin_listener, None, Places::new(64), admin::router(Arc::clone(&programme)), stop.clone()));
         loops.spawn(upkeep::run(Arc::clone(&programme), endings.clone(), Arc::clone(&calendar), stop.clone()));
         loops.spawn(walks::run(Arc::clone(&programme), Arc::clone(&walks), ticks, stop.clone()));
         loops.spawn(remember_password_probes(Arc::clone(&programme), stop.clone()));
@@ -226,7 +230,8 @@ impl Daemon {
         upkeep::turn(&self.programme, &self.endings, &mut *self.calendar.lock().await).await
     }
 
-    /// Takes no more, finishes the attempts under way, and closes the state.
+    /// Takes no more, finishes the attempts under way, and closes the state. It does not wait for ever: what cannot be finished,
+    /// because the state takes no ending, is named in the log and looked at again at the next start.
     pub async fn stop(self) {
         let Self { programme, stop, courier_stop, mut loops, courier, .. } = self;
         stop.cancel();
@@ -267,20 +272,21 @@ impl Daemon {
 
 fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
     let failed = |source| StartError::Listen { key, address, source };
-    let listener = TcpListener::bind(address).map_err(failed)?;
-    listener.set_nonblocking(true).map_err(failed)?;
-    Ok(listener)
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.map_err(failed)?;
+    socket.set_reuseaddr(true).map_err(failed)?;
+    socket.bind(address).map_err(failed)?;
+    socket.listen(MOST_UNGREETED).and_then(tokio::net::TcpListener::into_std).map_err(failed)
 }
 
 async fn serve(
     name: &'static str,
     listener: TcpListener,
     tls: Option<rustls::ServerConfig>,
-    most: usize,
+    places: Arc<Places>,
     router: axum::Router,
     stop: CancellationToken,
 ) {
-    if let Err(error) = inbox::serve(listener, tls, most, router, stop).await {
+    if let Err(error) = inbox::serve(listener, tls, places, router, stop).await {
         tracing::error!(%error, "the {name} listener has ended");
     }
 }

@@ -4,24 +4,29 @@
 //! It does not know what becomes of an intervention once it is stored.
 
 mod door;
+mod places;
 mod problem;
+mod strangers;
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
     body::{Body, Bytes},
-    extract::{Request, State},
+    extract::{ConnectInfo, Request, State},
     http::{HeaderMap, Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::json;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use uuid::Uuid;
 
-pub use self::door::serve;
-use self::problem::Problem;
+pub use self::{door::serve, places::Places};
+use self::{
+    problem::Problem,
+    strangers::{Source, Strangers},
+};
 use crate::{
     activity::{Activity, Event},
     credentials::{InboxKeys, KeyRefusal},
@@ -37,25 +42,30 @@ use crate::{
     },
 };
 
-/// How many bodies may be in memory at a time.
+/// How many bodies of the largest size may be in memory at a time; of smaller ones as many more.
 const MOST_BODIES: usize = 32;
+/// What bodies are weighed in.
+const WEIGHT: usize = 1024;
 /// How long a body may take.
-const BODY_TIME: std::time::Duration = std::time::Duration::from_secs(30);
+const BODY_TIME: Duration = Duration::from_secs(30);
 
 /// The inbox.
 #[derive(Debug)]
 pub struct Inbox {
     programme: Arc<Programme>,
     keys: InboxKeys,
+    places: Arc<Places>,
+    strangers: Strangers,
     bodies: Semaphore,
 }
 
 impl Inbox {
-    /// The inbox of a programme.
+    /// The inbox of a programme, and who stands in its door.
     #[must_use]
-    pub fn new(programme: Arc<Programme>) -> Self {
+    pub fn new(programme: Arc<Programme>, places: Arc<Places>) -> Self {
         let keys = InboxKeys::new(&programme.settings.inbox.keys);
-        Self { programme, keys, bodies: Semaphore::new(MOST_BODIES) }
+        let bodies = Semaphore::new(MOST_BODIES * weight(largest(&programme)) as usize);
+        Self { programme, keys, places, strangers: Strangers::default(), bodies }
     }
 
     /// `POST <inbox.path>` alone; everything else is 404.
@@ -78,6 +88,16 @@ async fn receive(inbox: &Inbox, request: Request) -> Result<Response, Problem> {
     let presented = presented_key(request.headers());
     let checked = presented.as_deref().map(|key| inbox.keys.check(key.as_bytes(), now));
     let was_issued = matches!(checked, Some(Ok(_) | Err(KeyRefusal::Expired(_))));
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| *peer);
+    if let (Some(Ok(_)), Some(peer)) = (checked, peer) {
+        inbox.places.know(peer);
+    } else if !was_issued {
+        let settings = &inbox.programme.settings.inbox;
+        let source = peer.map_or(Source::UNKNOWN, |peer| Source::of_request(settings, peer, request.headers()));
+        if !inbox.strangers.may_ask(source, inbox.programme.clock.monotonic()) {
+            return Err(Problem::TooManyStrangers);
+        }
+    }
     let answer = match (misplaced(inbox, &request), checked) {
         (Some(problem), _) => Err(problem),
         (None, Some(Ok(_))) => take(inbox, request).await,
@@ -115,7 +135,8 @@ async fn take(inbox: &Inbox, request: Request) -> Result<Response, Problem> {
     if waiting >= programme.settings.inbox.max_waiting {
         return Err(Problem::TooManyWaiting);
     }
-    let body = body(inbox, request).await?;
+    // The body counts as one in memory until it is stored.
+    let (body, _weight) = body(inbox, request).await?;
     let post = Uuid::now_v7();
     let mapping = &programme.mapping;
     let Envelope { items, not_taken } =
@@ -156,9 +177,15 @@ async fn take(inbox: &Inbox, request: Request) -> Result<Response, Problem> {
         .await;
     match stored {
         Ok(()) => Ok(accepted(post, taken, &not_taken)),
-        Err(spool::Error::Full) => Err(Problem::NotNow("the state has reached its largest size")),
+        Err(spool::Error::Full) => {
+            tracing::error!(
+                "a post was answered 503: the state has reached its largest size (hint: `referrald deliveries list` shows what piles \
+                 up; `state.max_size` may be raised)"
+            );
+            Err(Problem::NotNow("the state has reached its largest size"))
+        }
         Err(error) => {
-            tracing::error!(%error, "a post could not be stored");
+            tracing::error!(%error, "a post could not be stored (hint: is the disk full? /readyz answers 503 until it works)");
             Err(Problem::NotNow("the post could not be stored"))
         }
     }
@@ -204,22 +231,32 @@ fn bytes(document: &impl serde::Serialize) -> Vec<u8> {
     serde_json::to_vec(document).expect("JSON values always serialise")
 }
 
-async fn body(inbox: &Inbox, request: Request) -> Result<Bytes, Problem> {
-    let limit = usize::try_from(inbox.programme.settings.inbox.max_body).unwrap_or(usize::MAX);
+/// The largest body that is read, in bytes.
+fn largest(programme: &Programme) -> usize {
+    usize::try_from(programme.settings.inbox.max_body).unwrap_or(usize::MAX)
+}
+
+/// How much a body of so many bytes weighs.
+fn weight(bytes: usize) -> u32 {
+    u32::try_from(bytes.div_ceil(WEIGHT).max(1)).unwrap_or(u32::MAX)
+}
+
+async fn body(inbox: &Inbox, request: Request) -> Result<(Bytes, SemaphorePermit<'_>), Problem> {
+    let limit = largest(&inbox.programme);
     let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|announced| announced > limit) {
         return Err(Problem::TooLarge);
     }
     let reading = async {
-        // The semaphore is never closed.
-        let _place = inbox.bodies.acquire().await.expect("the semaphore is never closed");
-        axum::body::to_bytes(request.into_body(), limit).await
+        // One that does not say how long it is may be of the largest size.
+        let weight = inbox.bodies.acquire_many(weight(announced.unwrap_or(limit))).await.expect("the semaphore is never closed");
+        axum::body::to_bytes(request.into_body(), limit).await.map(|body| (body, weight))
     };
-    match tokio::time::timeout(BODY_TIME, reading).await {
-        Ok(Ok(body)) => Ok(body),
-        Ok(Err(error)) if too_large(&error) => Err(Problem::TooLarge),
-        Ok(Err(_)) => Err(Problem::NotJson),
-        Err(_) => Err(Problem::TooSlow),
+    let clock = &inbox.programme.clock;
+    let over = clock.sleep_until(clock.monotonic() + BODY_TIME);
+    tokio::select! {
+        read = reading => read.map_err(|error| if too_large(&error) { Problem::TooLarge } else { Problem::NotJson }),
+        () = over => Err(Problem::TooSlow),
     }
 }
 

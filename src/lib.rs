@@ -25,6 +25,7 @@ pub mod credentials;
 pub mod daemon;
 pub mod decisions;
 pub mod dtp;
+mod failpoint;
 pub mod health;
 pub mod inbox;
 pub mod mapping;

@@ -9,7 +9,8 @@ fn main() -> ExitCode {
     // One TLS provider for the whole process. It can be installed only once, and this is the first line.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let arguments = Arguments::parse();
-    let ended = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_or_else(
+    // One thread for both systems and the inbox: they wait more than they work, and the state has a thread of its own.
+    let ended = tokio::runtime::Builder::new_current_thread().enable_all().build().map_or_else(
         |error| Err(command::Failure::failed(format!("the runtime could not be started: {}", error.kind()))),
         |runtime| runtime.block_on(command::run(arguments)),
     );

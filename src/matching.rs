@@ -43,15 +43,25 @@ pub fn contradictions(identity: &IdentityFields, draft: &Document, case: &Docume
 
 /// Names of the identity fields whose value on the existing case differs from ours, where both have one:
 /// exactly, but for surrounding blanks and case. A date and a moment of that day are the same.
+///
+/// `numbers` are further fields that say who the child is, such as the number of its registration group.
 #[must_use]
-pub fn differing(identity: &IdentityFields, draft: &Document, case: &Document) -> Vec<String> {
+pub fn differing<'a>(
+    identity: &'a IdentityFields,
+    numbers: impl IntoIterator<Item = &'a String>,
+    draft: &Document,
+    case: &Document,
+) -> Vec<String> {
     let differs = |field: &&String| both(draft, case, field).is_some_and(|(ours, theirs)| ours != theirs);
     let born_otherwise = match (date(draft, &identity.date_of_birth), date(case, &identity.date_of_birth)) {
         (Some(ours), Some(theirs)) => ours != theirs,
         (None, _) | (_, None) => differs(&&identity.date_of_birth),
     };
-    [&identity.person_number, &identity.sex]
+    let numbers = numbers.into_iter().filter(|field| **field != identity.person_number);
+    [&identity.person_number]
         .into_iter()
+        .chain(numbers)
+        .chain([&identity.sex])
         .filter(differs)
         .chain(born_otherwise.then_some(&identity.date_of_birth))
         .chain(identity.names.iter().filter(differs))
@@ -255,14 +265,15 @@ mod tests {
             ("marks count", json!({"name_first": "Zoé"}), json!({"name_first": "Zoe"}), vec!["name_first"]),
             (
                 "all at once",
-                json!({"unhcr_individual_no": "989-TEST0001", "sex": "male", "date_of_birth": "2010-01-01", "name_first": "Testina",
-                       "name_last": "Examplename"}),
-                json!({"unhcr_individual_no": "989-TEST0002", "sex": "female", "date_of_birth": "2010-02-01", "name_first": "Sample",
-                       "name_last": "Name"}),
-                vec!["unhcr_individual_no", "sex", "date_of_birth", "name_first", "name_last"],
+                json!({"unhcr_individual_no": "989-TEST0001", "unhcr_id_no": "989-TESTGROUP", "sex": "male", "date_of_birth": "2010-01-01",
+                       "name_first": "Testina", "name_last": "Examplename"}),
+                json!({"unhcr_individual_no": "989-TEST0002", "unhcr_id_no": "989-TESTOTHER", "sex": "female", "date_of_birth": "2010-02-01",
+                       "name_first": "Sample", "name_last": "Name"}),
+                vec!["unhcr_individual_no", "unhcr_id_no", "sex", "date_of_birth", "name_first", "name_last"],
             ),
         ] {
-            assert_eq!(differing(&identity(), &object(&ours), &object(&theirs)), expected, "{name}");
+            let numbers = ["unhcr_individual_no", "unhcr_id_no"].map(str::to_owned);
+            assert_eq!(differing(&identity(), &numbers, &object(&ours), &object(&theirs)), expected, "{name}");
         }
     }
 }

@@ -29,6 +29,7 @@ pub use self::{
     client::{Client, ServerDate},
     gate::{Gate, Standing},
     instance::{Field, Form, FormAccess, Lookup, Options, OwnAccount},
+    referrals::{Referrals, Sought},
     users::User,
 };
 pub use crate::wire::Unusable;
@@ -170,10 +171,55 @@ codes! {
 /// One page of changed cases.
 #[derive(Debug)]
 pub struct Page {
-    /// The rows.
-    pub cases: Vec<Case>,
+    /// The rows, as many as the server gave; at least one of them names its case, unless there is none.
+    pub rows: Vec<Row>,
     /// `metadata.per`, as really used.
     pub per: u32,
+}
+
+/// A row of the list of changed cases.
+#[derive(Debug)]
+pub enum Row {
+    /// A case in the promised shape.
+    Case(Case),
+    /// Something else: what can be read of it.
+    Unreadable {
+        /// Its primary key.
+        key: Option<CaseKey>,
+        /// Its `case_id`.
+        case_id: Option<CaseId>,
+        /// Its own stamp, or that of the row before it: the list ascends.
+        last_updated_at: DateTime<Utc>,
+    },
+}
+
+impl Row {
+    /// The primary key.
+    #[must_use]
+    pub const fn key(&self) -> Option<CaseKey> {
+        match self {
+            Self::Case(case) => Some(case.key),
+            Self::Unreadable { key, .. } => *key,
+        }
+    }
+
+    /// `case_id`, if it has the form of one.
+    #[must_use]
+    pub fn case_id(&self) -> Option<CaseId> {
+        match self {
+            Self::Case(case) => case.case_id(),
+            Self::Unreadable { case_id, .. } => case_id.clone(),
+        }
+    }
+
+    /// Where it stands in the list.
+    #[must_use]
+    pub const fn last_updated_at(&self) -> DateTime<Utc> {
+        match self {
+            Self::Case(case) => case.last_updated_at,
+            Self::Unreadable { last_updated_at, .. } => *last_updated_at,
+        }
+    }
 }
 
 /// What is asked of the list of cases.

@@ -6,12 +6,16 @@ pub mod standing;
 
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use backon::BackoffBuilder;
 use chrono::{DateTime, Utc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
     activity::{Activity, Event},
@@ -50,9 +54,8 @@ pub struct Programme {
     pub fields: Fields,
     /// The functional contact, as the mapping reads it.
     pub administrator: Document,
-    readable: RwLock<Option<Arc<BTreeSet<String>>>>,
-    health: Mutex<[Health; 2]>,
-    writers: Mutex<HashMap<CaseKey, Weak<tokio::sync::Mutex<()>>>>,
+    /// What the loops learn while they run.
+    pub standing: Standing,
 }
 
 impl std::fmt::Debug for Programme {
@@ -127,61 +130,46 @@ impl Fields {
     }
 }
 
-/// What [`Programme::new`] puts together.
+/// What the loops learn while they run, and keep in memory for each other.
 #[derive(Debug)]
-pub struct Parts {
-    /// What is configured.
-    pub settings: Settings,
-    /// The words of both sides.
-    pub mapping: Mapping,
-    /// Primero.
-    pub primero: primero::Client,
-    /// The care for Primero's password.
-    pub gate: Arc<primero::Gate>,
-    /// DTP.
-    pub dtp: dtp::Client,
-    /// The state.
-    pub spool: Spool,
-    /// The time.
-    pub clock: Clock,
-    /// Keyed hashes of the secrets in force, Primero's and DTP's.
-    pub secrets: [Digest; 2],
-    /// When our client certificate ends.
-    pub certificate_ends: DateTime<Utc>,
-    /// How the systems were when the state was last written.
-    pub health: [Health; 2],
+pub struct Standing {
+    readable: RwLock<Option<Arc<BTreeSet<String>>>>,
+    health: Mutex<[Health; 2]>,
+    writers: Mutex<HashMap<CaseKey, Weak<tokio::sync::Mutex<()>>>>,
+    places_at_dtp: Arc<Semaphore>,
+    certificate_heeded: AtomicBool,
 }
 
-impl Programme {
-    /// Puts a programme together.
+impl Standing {
+    /// At a start: nothing is learnt yet, but how the systems were when the state was last written.
     #[must_use]
-    pub fn new(parts: Parts) -> Self {
-        let Parts { settings, mapping, primero, gate, dtp, spool, clock, secrets, certificate_ends, health } = parts;
-        let administrator = &settings.administrator;
-        let administrator =
-            [("email", &administrator.email), ("full_name", &administrator.full_name), ("phone", &administrator.phone)];
+    pub fn new(settings: &Settings, health: [Health; 2]) -> Self {
         Self {
-            fields: Fields::of(&settings, &mapping),
-            administrator: administrator.into_iter().map(|(key, text)| (key.to_owned(), text.as_str().into())).collect(),
-            settings,
-            mapping,
-            primero,
-            gate,
-            dtp,
-            spool,
-            clock,
-            secrets,
-            certificate_ends,
             readable: RwLock::default(),
             health: Mutex::new(health),
             writers: Mutex::default(),
+            places_at_dtp: Arc::new(Semaphore::new(settings.dtp.parallel)),
+            certificate_heeded: AtomicBool::new(false),
         }
     }
+}
 
+/// The right to have one attempt at DTP under way; given back when it goes.
+pub type Place = OwnedSemaphorePermit;
+
+/// The functional contact of a configuration, as the mapping reads it.
+#[must_use]
+pub fn administrator(settings: &Settings) -> Document {
+    let contact = &settings.administrator;
+    let fields = [("email", &contact.email), ("full_name", &contact.full_name), ("phone", &contact.phone)];
+    fields.into_iter().map(|(key, text)| (key.to_owned(), text.as_str().into())).collect()
+}
+
+impl Programme {
     /// The case fields that our role is known to read: only there is "no value" known to mean "empty".
     /// Asked of Primero once; if it does not tell, nothing is known to be empty.
     pub async fn readable(&self) -> Result<Arc<BTreeSet<String>>, primero::Trouble> {
-        if let Some(known) = self.readable.read().unwrap_or_else(PoisonError::into_inner).clone() {
+        if let Some(known) = self.standing.readable.read().unwrap_or_else(PoisonError::into_inner).clone() {
             return Ok(known);
         }
         let account = self.primero.own_account().await?;
@@ -193,13 +181,13 @@ impl Programme {
             .map(|field| field.name)
             .collect();
         let fields = Arc::new(fields);
-        *self.readable.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&fields));
+        *self.standing.readable.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&fields));
         Ok(fields)
     }
 
     /// How the two systems are. A panic elsewhere does not take it away: each change is whole.
     pub fn health(&self) -> MutexGuard<'_, [Health; 2]> {
-        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+        self.standing.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What may leave.
@@ -245,10 +233,22 @@ impl Programme {
             .map_or(longest, |pause| pause.min(longest))
     }
 
+    /// A place at DTP, if fewer than `dtp.parallel` attempts are under way there. Nobody waits for one, so nobody waits in a circle.
+    #[must_use]
+    pub fn place_at_dtp(&self) -> Option<Place> {
+        Arc::clone(&self.standing.places_at_dtp).try_acquire_owned().ok()
+    }
+
+    /// Whether nobody has a place at DTP.
+    #[must_use]
+    pub fn nobody_at_dtp(&self) -> bool {
+        self.standing.places_at_dtp.available_permits() >= self.settings.dtp.parallel
+    }
+
     /// One writer per case at a time: waits for its turn.
     pub async fn write_alone(&self, case: CaseKey) -> tokio::sync::OwnedMutexGuard<()> {
         let turn = {
-            let mut writers = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut writers = self.standing.writers.lock().unwrap_or_else(PoisonError::into_inner);
             writers.retain(|_, turn| turn.strong_count() > 0);
             match writers.get(&case).and_then(Weak::upgrade) {
                 Some(turn) => turn,
@@ -315,6 +315,15 @@ impl Programme {
             tracing::error!(%error, "could not store how {system} is");
         }
         self.spool.shared().ring();
+    }
+
+    /// Blocks DTP when our client certificate has ended, before DTP has to say so. Once: if a probe goes through all the same, DTP
+    /// takes the certificate, and its end is told daily until there is a new one.
+    pub async fn heed_certificate(&self) {
+        let over = self.certificate_ends <= self.clock.now();
+        if over && !self.standing.certificate_heeded.swap(true, Ordering::Relaxed) {
+            self.report_health(System::Dtp, None, Sign::Wrong(Reason::CertificateExpired), None).await;
+        }
     }
 
     /// Health as it is restored at a start: blocked stays blocked unless the secret has changed.

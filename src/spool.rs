@@ -5,35 +5,39 @@
 
 pub mod accept;
 pub mod delivery;
+mod file;
 pub mod known;
 pub mod list;
 pub mod looks;
 pub mod operator;
+mod row;
 pub mod seal;
 pub mod settle;
 pub mod story;
+pub mod unfinished;
 pub mod upkeep;
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    cell::Cell,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
     time::Duration,
 };
 
 use chrono::{DateTime, Utc};
-use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use rusqlite::Connection;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use self::{
     delivery::Delivery,
-    seal::{Digest, Identity, Kind, Sealed, Sealer},
+    file::{IdentityError, SCHEMA, connect, create_private, identity, last_number, lock, missing_key, prepare},
+    seal::{Digest, Identity, Sealer},
 };
 use crate::{
     activity::Activity,
     agenda::{Agenda, Task},
     clock::Clock,
+    failpoint::{self, Moment, Step},
     referral::{DeliveryId, InterventionNumber},
 };
 
@@ -41,12 +45,8 @@ use crate::{
 const GROUP: usize = 64;
 /// The longest that anything waits: a `Retry-After` or a probe. What is stored further ahead is cut to that.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
-/// The longest that something held waits until it is looked at again.
+/// The longest after a start that something held waits until it is looked at again.
 const LONGEST_HELD: Duration = Duration::from_secs(1800);
-/// How long a statement waits for another process that is using the file.
-const BUSY: Duration = Duration::from_secs(5);
-/// The version of the schema.
-const SCHEMA: i64 = 1;
 
 /// Why the state could not do what was asked. Texts carry no value of a record.
 #[derive(Debug, thiserror::Error)]
@@ -171,6 +171,7 @@ type Answer = Box<dyn FnOnce() + Send>;
 type Failed = Box<dyn FnOnce(Error) + Send>;
 
 struct Job {
+    step: Step,
     work: Work,
     failed: Failed,
 }
@@ -210,13 +211,14 @@ impl Spool {
             erased: AtomicBool::new(false),
         });
         upkeep::void_leases(&connection, &shared).map_err(database)?;
+        let number = last_number(&connection).map_err(database)?;
         let (jobs, inbox) = mpsc::channel(1024);
         let thread = std::thread::Builder::new()
             .name("spool".to_owned())
             .spawn({
                 let shared = Arc::clone(&shared);
                 move || {
-                    write_all(&connection, &shared, inbox, &listener);
+                    write_all(&connection, &shared, number, inbox, &listener);
                     drop(connection);
                     drop(lock);
                 }
@@ -255,6 +257,7 @@ impl Spool {
             }
         };
         let job = Job {
+            step: Step::of::<F>(),
             work: Box::new(move |tx| {
                 let value = work(tx)?;
                 Ok(Box::new(move || send(&answer, Ok(value))))
@@ -309,6 +312,8 @@ pub struct Tx<'a> {
     connection: &'a Connection,
     shared: &'a Shared,
     now: DateTime<Utc>,
+    /// The last number given.
+    numbers: &'a Cell<i64>,
     told: Told,
 }
 
@@ -358,11 +363,10 @@ impl Tx<'_> {
         Delivery::load(self.connection, id)
     }
 
-    /// The next number of the one sequence of deliveries and entries.
-    fn next_number(&self) -> Result<i64, Error> {
-        let mut statement =
-            self.connection.prepare_cached("UPDATE meta SET value = value + 1 WHERE name = 'number' RETURNING value")?;
-        Ok(statement.query_row([], |row| row.get(0))?)
+    /// The next number of the one sequence of deliveries and entries. It is given once, even if its job fails.
+    fn next_number(&self) -> i64 {
+        self.numbers.set(self.numbers.get() + 1);
+        self.numbers.get()
     }
 
     /// Stores a delivery and puts it where the agenda must have it.
@@ -386,17 +390,19 @@ impl Tx<'_> {
     }
 }
 
-fn write_all(connection: &Connection, shared: &Shared, mut jobs: mpsc::Receiver<Job>, listener: &Listener) {
+fn write_all(connection: &Connection, shared: &Shared, number: i64, mut jobs: mpsc::Receiver<Job>, listener: &Listener) {
     let mut group = Vec::with_capacity(GROUP);
+    let numbers = Cell::new(number);
     while jobs.blocking_recv_many(&mut group, GROUP) > 0 {
-        let (answers, told) = commit_group(connection, shared, group.drain(..));
+        let (answers, told) = commit_group(connection, shared, &numbers, group.drain(..));
         let checkpoint = told.checkpoint;
         publish(shared, told, listener);
         // Whoever wants the checkpoint is answered when it is made: nothing counts as erased that still lies in the log.
         if checkpoint && let Err(error) = upkeep::checkpoint(connection, shared) {
             tracing::warn!(%error, "the checkpoint that overwrites erased content was not made; it is tried again");
         }
-        for answer in answers {
+        for (step, answer) in answers {
+            failpoint::pass(&step, Moment::Told);
             answer();
         }
     }
@@ -406,18 +412,24 @@ fn write_all(connection: &Connection, shared: &Shared, mut jobs: mpsc::Receiver<
 }
 
 /// Runs a group of jobs in one transaction, each in its own savepoint: one that fails takes nothing of the others with it.
-fn commit_group(connection: &Connection, shared: &Shared, group: impl Iterator<Item = Job>) -> (Vec<Answer>, Told) {
+fn commit_group(
+    connection: &Connection,
+    shared: &Shared,
+    numbers: &Cell<i64>,
+    group: impl Iterator<Item = Job>,
+) -> (Vec<(Step, Answer)>, Told) {
     let now = shared.clock.now();
+    let before = numbers.get();
     let mut all = Told::default();
-    let mut done: Vec<(Answer, Failed)> = Vec::new();
+    let mut done: Vec<(Step, Answer, Failed)> = Vec::new();
     let begun = run(connection, "BEGIN IMMEDIATE");
-    for Job { work, failed } in group {
+    for Job { step, work, failed } in group {
         // A full disk, an I/O error or a lack of memory ends the whole transaction, whichever job met it.
         if begun.is_err() || connection.is_autocommit() {
             failed(Error::NotWritten);
             continue;
         }
-        let mut tx = Tx { connection, shared, now, told: Told::default() };
+        let mut tx = Tx { connection, shared, now, numbers, told: Told::default() };
         let result = run(connection, "SAVEPOINT job").map_err(Error::from).and_then(|()| work(&mut tx));
         let Tx { told, .. } = tx;
         all.taken.extend(told.taken);
@@ -428,7 +440,8 @@ fn commit_group(connection: &Connection, shared: &Shared, group: impl Iterator<I
                 all.tasks.extend(told.tasks);
                 all.held_back.extend(told.held_back);
                 all.checkpoint |= told.checkpoint;
-                done.push((answer, failed));
+                failpoint::pass(&step, Moment::Written);
+                done.push((step, answer, failed));
             }
             Ok(_) => failed(Error::NotWritten),
             Err(error) => {
@@ -437,13 +450,16 @@ fn commit_group(connection: &Connection, shared: &Shared, group: impl Iterator<I
             }
         }
     }
-    let committed = begun.and_then(|()| run(connection, "COMMIT"));
+    let committed = begun.and_then(|()| store_number(connection, before, numbers.get())).and_then(|()| run(connection, "COMMIT"));
     let answers = match committed {
-        Ok(()) => done.into_iter().map(|(answer, _)| answer).collect(),
+        Ok(()) => {
+            done.iter().for_each(|(step, ..)| failpoint::pass(step, Moment::Committed));
+            done.into_iter().map(|(step, answer, _)| (step, answer)).collect()
+        }
         Err(error) => {
             tracing::error!(error = %Error::from(error), "the state could not be written; nothing of this group stands");
             let _ = connection.execute_batch("ROLLBACK");
-            for (_, failed) in done {
+            for (_, _, failed) in done {
                 failed(Error::NotWritten);
             }
             all.lines.clear();
@@ -453,6 +469,14 @@ fn commit_group(connection: &Connection, shared: &Shared, group: impl Iterator<I
         }
     };
     (answers, all)
+}
+
+/// Stores the last number given, if any was.
+fn store_number(connection: &Connection, before: i64, last: i64) -> rusqlite::Result<()> {
+    if last == before {
+        return Ok(());
+    }
+    connection.prepare_cached("UPDATE meta SET value = ?1 WHERE name = 'number'")?.execute([last]).map(drop)
 }
 
 /// A statement that every group or job needs: prepared once, not with each.
@@ -483,96 +507,4 @@ fn publish(shared: &Shared, told: Told, listener: &Listener) {
     if changed {
         shared.bell.notify_waiters();
     }
-}
-
-fn lock(directory: &Path) -> Result<File, OpenError> {
-    let failed = |source| OpenError::Directory { path: directory.to_owned(), source };
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
-    let path = directory.join("lock");
-    let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path).map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::Locked(directory.to_owned())),
-        Err(TryLockError::Error(source)) => Err(failed(source)),
-    }
-}
-
-fn create_private(path: &Path) -> std::io::Result<()> {
-    OpenOptions::new().create(true).append(true).mode(0o600).open(path).map(drop)
-}
-
-fn connect(path: &Path, read_only: bool) -> Result<Connection, Error> {
-    let flags = if read_only { OpenFlags::SQLITE_OPEN_READ_ONLY } else { OpenFlags::SQLITE_OPEN_READ_WRITE };
-    let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-    connection.busy_timeout(BUSY)?;
-    connection.set_prepared_statement_cache_capacity(128);
-    if !read_only {
-        // The pragmas before the first table: incremental vacuum lets the file shrink back.
-        connection.execute_batch(
-            "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;
-             PRAGMA journal_size_limit = 4194304; PRAGMA cache_size = -4096; PRAGMA temp_store = MEMORY;",
-        )?;
-    } else {
-        connection.execute_batch("PRAGMA cache_size = -1024; PRAGMA temp_store = MEMORY; PRAGMA query_only = ON;")?;
-    }
-    Ok(connection)
-}
-
-/// Makes the tables of a new state; returns the schema's version.
-fn prepare(connection: &Connection) -> Result<i64, Error> {
-    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'meta'", [], |row| row.get(0))?;
-    if tables == 0 {
-        connection.execute_batch("BEGIN IMMEDIATE")?;
-        connection.execute_batch(include_str!("spool/schema.sql"))?;
-        connection.execute("INSERT INTO meta VALUES ('schema', ?1), ('number', 0)", [SCHEMA])?;
-        connection.execute_batch("COMMIT")?;
-    }
-    Ok(connection.query_row("SELECT value FROM meta WHERE name = 'schema'", [], |row| row.get(0))?)
-}
-
-enum IdentityError {
-    KeyMissing(String),
-    Missing,
-    Damaged,
-    Database(Error),
-}
-
-/// Opens the identity key, makes it at the first start, and seals it anew when the first state key is another one than before.
-fn identity(connection: &Connection, sealer: &Sealer) -> Result<Identity, IdentityError> {
-    let database = |error: rusqlite::Error| IdentityError::Database(error.into());
-    let row = DeliveryId(0);
-    let stored = connection
-        .query_row("SELECT key_name, sealed FROM identity", [], |row| Ok(Sealed { key_name: row.get(0)?, bytes: row.get(1)? }))
-        .optional()
-        .map_err(database)?;
-    let used: bool =
-        connection.query_row("SELECT value > 0 FROM meta WHERE name = 'number'", [], |row| row.get(0)).map_err(database)?;
-    let (identity, old_name) = match stored {
-        None if used => return Err(IdentityError::Missing),
-        None => (Identity::generate(), None),
-        Some(sealed) => {
-            let opened = sealer.open(row, Kind::Identity, &sealed).map_err(|error| match error {
-                seal::OpenError::KeyMissing => IdentityError::KeyMissing(sealed.key_name.clone()),
-                seal::OpenError::Damaged => IdentityError::Damaged,
-            })?;
-            (Identity::from_bytes(&opened).map_err(|_| IdentityError::Damaged)?, Some(sealed.key_name))
-        }
-    };
-    let sealed = sealer.seal(row, Kind::Identity, identity.bytes());
-    if old_name.as_ref() != Some(&sealed.key_name) {
-        connection
-            .execute(
-                "INSERT INTO identity VALUES (1, ?1, ?2) ON CONFLICT (one) DO UPDATE SET key_name = ?1, sealed = ?2",
-                (&sealed.key_name, &sealed.bytes),
-            )
-            .map_err(database)?;
-    }
-    Ok(identity)
-}
-
-/// The name of a key that a waiting parcel needs and that is not configured.
-fn missing_key(connection: &Connection, sealer: &Sealer) -> Result<Option<String>, Error> {
-    let mut statement = connection.prepare("SELECT DISTINCT key_name FROM parcels")?;
-    let names = statement.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
-    Ok(names.into_iter().find(|name| !sealer.knows(name)))
 }

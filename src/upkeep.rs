@@ -13,7 +13,7 @@ use crate::{
     courier,
     programme::Programme,
     reason::Reason,
-    referral::{DeliveryId, Errand, Flow, System},
+    referral::{DeliveryId, Errand, Flow, System, Walk},
     spool::{
         Error,
         delivery::Delivery,
@@ -60,12 +60,17 @@ pub struct Calendar {
 /// One turn.
 pub async fn turn(programme: &Programme, endings: &[Ending], calendar: &mut Calendar) -> Result<(), Error> {
     let now = programme.clock.now();
+    programme.heed_certificate().await;
     end_what_is_over(programme, now).await?;
     let alarm_before = now - programme.settings.delivery.alarm_after;
+    let wanted = Walk::ALL.iter().copied().filter(|walk| programme.runs(walk.flow())).collect::<Vec<_>>();
     programme
         .spool
         .write(move |tx| {
             tx.mark_late(alarm_before)?;
+            for walk in wanted {
+                tx.list_unfinished(walk, alarm_before, None)?;
+            }
             tx.owe_watch_looks()
         })
         .await?;

@@ -9,9 +9,11 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use uuid::Uuid;
 
 use crate::{
     activity::{Activity, Event},
@@ -19,12 +21,12 @@ use crate::{
     courier::{Names, sign_of_primero},
     decisions::NUMBER,
     health::{Leave, Sign},
-    primero::{Case, Trouble, text},
+    primero::{Page, Row, Trouble, text},
     programme::Programme,
     reason::Reason,
-    referral::{DeliveryId, System, Walk},
+    referral::{CaseKey, DeliveryId, System, Walk},
     schedule::{Due, Timetable},
-    spool::looks::Changed,
+    spool::{Tx, looks::Changed},
     walk::{NotAsAsked, Position, Walker},
 };
 
@@ -46,6 +48,11 @@ pub enum WalkError {
     /// Primero did not answer as promised.
     #[error(transparent)]
     Primero(#[from] Trouble),
+    /// Everything else was done, but some rows of the list do not even say which case they are.
+    #[error(
+        "{0} row(s) of primero's list cannot be read; the next walk reads on from there (hint: ask the Primero administrator)"
+    )]
+    Unreadable(u64),
     /// The state failed.
     #[error(transparent)]
     State(#[from] crate::spool::Error),
@@ -112,17 +119,42 @@ impl Walks {
     pub async fn run(self: &Arc<Self>, programme: &Programme, walk: Walk) -> Result<Walked, WalkError> {
         let _turn = self.begin(walk).ok_or(WalkError::UnderWay)?;
         if !programme.runs(walk.flow()) {
+            if programme.spool.read(|reading| reading.is_unfinished(walk))? {
+                programme.spool.write(move |tx| tx.walk_is_over(walk)).await?;
+            }
             return Err(WalkError::Resting);
         }
-        let _asking = may_ask(programme)?;
-        tell(programme, Activity { flow: Some(walk.flow()), ..Activity::new(Event::PollStarted) }).await;
+        let _asking = match may_ask(programme) {
+            Ok(asking) => asking,
+            Err(error) => {
+                keep(programme, move |tx| tx.walk_begins(walk)).await;
+                note_unfinished(programme, walk, None, blocked_because(programme)).await;
+                return Err(error);
+            }
+        };
+        let flow = Some(walk.flow());
+        keep(programme, move |tx| {
+            tx.walk_begins(walk)?;
+            tx.tell(Activity { flow, ..Activity::new(Event::PollStarted) })
+        })
+        .await;
         let result = walk_all(programme, walk).await;
         let status = report_to_health(programme, &result).await;
         let line = match &result {
             Ok(walked) => Activity { count: Some(walked.looks.len() as u64), ..Activity::new(Event::PollFinished) },
-            Err(error) => Activity { reason: reason(error), status, ..Activity::new(Event::PollFailed) },
+            Err(error) => Activity { reason: reason(error), status, count: rows(error), ..Activity::new(Event::PollFailed) },
         };
-        tell(programme, Activity { flow: Some(walk.flow()), addressee: Some(System::Primero), ..line }).await;
+        let line = Activity { flow, addressee: Some(System::Primero), ..line };
+        match &result {
+            Ok(_) => {
+                keep(programme, move |tx| {
+                    tx.walk_is_over(walk)?;
+                    tx.tell(line)
+                })
+                .await;
+            }
+            Err(error) => note_unfinished(programme, walk, Some(line), reason(error)).await,
+        }
         result
     }
 
@@ -178,7 +210,7 @@ fn may_ask(programme: &Programme) -> Result<Asking<'_>, WalkError> {
 async fn report_to_health<T>(programme: &Programme, result: &Result<T, WalkError>) -> Option<u16> {
     let (sign, status) = match result {
         Err(WalkError::Primero(trouble)) => sign_of_primero(Names::Nothing, trouble),
-        Ok(_) => (Sign::Answered, None),
+        Ok(_) | Err(WalkError::Unreadable(_)) => (Sign::Answered, None),
         // These say nothing about Primero.
         Err(WalkError::UnderWay | WalkError::Resting | WalkError::Blocked | WalkError::State(_)) => return None,
     };
@@ -192,38 +224,55 @@ async fn walk_all(programme: &Programme, walk: Walk) -> Result<Walked, WalkError
         Walk::Decisions => vec![programme.mapping.module().to_owned()],
     };
     let mut walked = Walked::default();
+    let mut unreadable = 0;
     for module in modules {
-        walk_module(programme, walk, &module, &mut walked).await?;
+        unreadable += walk_module(programme, walk, &module, &mut walked).await?;
     }
-    Ok(walked)
+    if unreadable > 0 { Err(WalkError::Unreadable(unreadable)) } else { Ok(walked) }
 }
 
 /// Reads what changed in one module since the last time; each page's looks are stored together with the cursor.
-async fn walk_module(programme: &Programme, walk: Walk, module: &str, walked: &mut Walked) -> Result<(), WalkError> {
+/// Returns how many rows do not say which case they are. They hold up no other, but the cursor does not pass them:
+/// every walk comes back to them until they can be read, so that no case is lost with them.
+async fn walk_module(programme: &Programme, walk: Walk, module: &str, walked: &mut Walked) -> Result<u64, WalkError> {
     let schedule = &programme.settings.schedule;
     let cursor = programme.spool.read(|reading| reading.cursor(walk, module))?.unwrap_or(schedule.start_from);
     let mut walker = Walker::new(Position { cursor }, schedule.overlap, PER);
+    let mut unreadable = Vec::new();
     while let Some(ask) = walker.request() {
         let page = programme.primero.changed_cases(ask.since, ask.page, ask.per, module, &programme.fields.walk()).await?;
-        let stamps: Vec<_> = page.cases.iter().map(|case| (case.key, case.last_updated_at)).collect();
-        let step = walker.page(&stamps, page.per).map_err(|NotAsAsked| Trouble::FilterIgnored)?;
-        walked.cases += step.new.len() as u64;
+        let step = walker.page(&stamps(&page), page.per).map_err(|NotAsAsked| Trouble::FilterIgnored)?;
         let mut changed = Vec::new();
-        for case in step.new.iter().filter_map(|index| page.cases.get(*index)) {
-            if asks_something(programme, walk, case)? {
-                changed.push(Changed { key: case.key, case_id: case.case_id(), stamp: case.last_updated_at });
+        for row in step.new.iter().filter_map(|index| page.rows.get(*index)) {
+            let Some(key) = row.key() else {
+                unreadable.push(row.last_updated_at());
+                continue;
+            };
+            walked.cases += 1;
+            if asks_something(programme, walk, row)? {
+                changed.push(Changed { key, case_id: row.case_id(), stamp: row.last_updated_at() });
             }
         }
         drop(page);
-        let (of, position) = (module.to_owned(), step.position.cursor);
+        // The list ascends, so the first of them is the oldest.
+        let position = unreadable.first().map_or(step.position.cursor, |first| step.position.cursor.min(*first));
+        let of = module.to_owned();
         let made = programme.spool.write(move |tx| tx.advance(walk, &of, position, &changed)).await?;
         walked.looks.extend(made);
     }
-    Ok(())
+    Ok(unreadable.len() as u64)
 }
 
-/// Whether a changed case is one of this walk's: the look decides the rest.
-fn asks_something(programme: &Programme, walk: Walk, case: &Case) -> Result<bool, crate::spool::Error> {
+/// Where the rows of a page stand. Rows that do not say which case they are, are told apart by their place in the page.
+fn stamps(page: &Page) -> Vec<(CaseKey, DateTime<Utc>)> {
+    let key = |place: usize, row: &Row| row.key().unwrap_or(CaseKey(Uuid::from_u128(place as u128)));
+    page.rows.iter().enumerate().map(|(place, row)| (key(place, row), row.last_updated_at())).collect()
+}
+
+/// Whether a changed case is one of this walk's: the look decides the rest, also of what cannot be read here. A look that cannot
+/// read it either is tried again, and is on the operator's list with the case when it is late.
+fn asks_something(programme: &Programme, walk: Walk, row: &Row) -> Result<bool, crate::spool::Error> {
+    let Row::Case(case) = row else { return Ok(true) };
     match walk {
         Walk::Decisions => Ok(case.services().any(|service| text(service, NUMBER).is_some())),
         Walk::Referrals => {
@@ -239,6 +288,14 @@ fn asks_something(programme: &Programme, walk: Walk, case: &Case) -> Result<bool
     }
 }
 
+/// How many rows could not be read.
+const fn rows(error: &WalkError) -> Option<u64> {
+    match error {
+        WalkError::Unreadable(rows) => Some(*rows),
+        WalkError::UnderWay | WalkError::Resting | WalkError::Blocked | WalkError::Primero(_) | WalkError::State(_) => None,
+    }
+}
+
 fn reason(error: &WalkError) -> Option<Reason> {
     match error {
         WalkError::Primero(Trouble::Unwell(unwell)) => Some(unwell.reason),
@@ -250,12 +307,28 @@ fn reason(error: &WalkError) -> Option<Reason> {
         WalkError::Primero(Trouble::NotFound | Trouble::Conflict | Trouble::Invalid(_) | Trouble::Refused(_)) => {
             Some(Reason::NotAsPromised)
         }
+        WalkError::Unreadable(_) => Some(Reason::NotAsPromised),
         WalkError::UnderWay | WalkError::Resting | WalkError::Blocked | WalkError::State(_) => None,
     }
 }
 
-async fn tell(programme: &Programme, line: Activity) {
-    if let Err(error) = programme.spool.write(move |tx| tx.tell(line)).await {
-        tracing::error!(%error, "the state did not take a line of the activity log");
+/// A walk did not come to its end: told, and on the operator's list if none has for too long.
+async fn note_unfinished(programme: &Programme, walk: Walk, line: Option<Activity>, reason: Option<Reason>) {
+    let before = programme.clock.now() - programme.settings.delivery.alarm_after;
+    keep(programme, move |tx| {
+        tx.list_unfinished(walk, before, reason)?;
+        line.map_or(Ok(()), |line| tx.tell(line))
+    })
+    .await;
+}
+
+fn blocked_because(programme: &Programme) -> Option<Reason> {
+    programme.health()[System::Primero as usize].block().map(|block| block.reason)
+}
+
+/// What a walk notes of itself. If the state does not take it, the walk goes on all the same.
+async fn keep(programme: &Programme, what: impl FnOnce(&mut Tx<'_>) -> Result<(), crate::spool::Error> + Send + 'static) {
+    if let Err(error) = programme.spool.write(what).await {
+        tracing::error!(%error, "the state did not take what a walk notes of itself");
     }
 }

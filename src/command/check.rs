@@ -73,14 +73,21 @@ pub async fn check(
         Ok(settings) => settings,
         Err(problems) => {
             let problems = problems.0.into_iter().map(Problem::configuration).collect();
-            all.section("configuration", &Findings { problems, notes: Vec::new() })?;
+            let notes = vec!["credentials, Primero and DTP are looked at once the configuration is right".to_owned()];
+            all.section("configuration", &Findings { problems, notes })?;
+            if let Some(directory) = Settings::mapping_directory_of(config, process_environment()) {
+                all.section("mapping", &site::mapping(&directory).0)?;
+            }
             return all.end();
         }
     };
     all.section("configuration", &site::configuration(&settings, clock.now()))?;
     let (credentials, certificate) = site::credentials(&settings, clock.now());
     all.section("credentials", &credentials)?;
-    let (findings, mapping) = site::mapping(&settings);
+    let (mut findings, mapping) = site::mapping(&settings.mapping_directory);
+    if let Some(mapping) = &mapping {
+        site::fitness(&settings, mapping, &mut findings);
+    }
     all.section("mapping", &findings)?;
     if !offline {
         all.section("primero", &primero::check(&settings, mapping.as_ref(), clock).await)?;

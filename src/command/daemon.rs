@@ -73,7 +73,8 @@ fn asked_to_stop() -> Result<impl Future<Output = ()>, Failure> {
     })
 }
 
-/// Tells a watchdog that all is well, as long as the state can be written: without it nothing else is worth anything.
+/// Tells a watchdog that all is well, as long as the writer of the state answers: without it nothing else is worth anything.
+/// A full disk is no reason: a restart would make no room.
 async fn reassure(daemon: &Daemon, clock: &Clock) {
     let Some(within) = sd_notify::watchdog_enabled().filter(|within| *within > Duration::ZERO) else {
         return std::future::pending().await;

@@ -3,7 +3,11 @@
 //! Each function answers with the value or with what would be right ("must be …"). It never repeats what it was given:
 //! somebody may have pasted a password into the wrong line.
 
-use std::{net::SocketAddr, ops::RangeInclusive, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    ops::RangeInclusive,
+    time::Duration,
+};
 
 use bytesize::ByteSize;
 use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone, Utc};
@@ -13,6 +17,7 @@ use croner::{
     Cron,
     parser::{CronParser, Seconds, Year},
 };
+use ipnet::IpNet;
 use reqwest::{Url, header::HeaderName};
 
 use super::{ClosedCase, ConsentException, Environment, Rate, Unapproved, nearest::nearest};
@@ -208,6 +213,13 @@ pub(super) fn cron(given: Given<'_>) -> Result<Cron, Wrong> {
 pub(super) fn address(given: Given<'_>) -> Result<SocketAddr, Wrong> {
     let wrong = "must be an IP address and a port, such as `\"127.0.0.1:8080\"` or `\"[::1]:8080\"`";
     given.text().and_then(|text| text.parse().ok()).ok_or_else(|| wrong.to_owned())
+}
+
+/// Addresses and networks.
+pub(super) fn networks(given: Given<'_>) -> Result<Vec<IpNet>, Wrong> {
+    let network = |text: String| text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
+    let wrong = "must be a list of IP addresses and networks, such as `[\"10.0.0.7\", \"192.168.0.0/16\"]`";
+    list(given).ok().and_then(|items| items.into_iter().map(network).collect()).ok_or_else(|| wrong.to_owned())
 }
 
 /// The path of the inbox, which is compared letter by letter.

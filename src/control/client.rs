@@ -87,6 +87,7 @@ async fn do_it_ourselves(
         let progress = Arc::new(watch::Sender::default());
         let stop = CancellationToken::new();
         let probes = tokio::spawn(daemon::remember_password_probes(Arc::clone(&programme), stop.clone()));
+        programme.heed_certificate().await;
         let courier = tokio::spawn(courier::run(Arc::clone(&programme), stop.clone(), Arc::clone(&progress)));
         let running =
             Running { programme: Arc::clone(&programme), walks: Arc::new(Walks::default()), progress, is_daemon: false };

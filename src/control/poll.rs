@@ -109,7 +109,7 @@ fn tally(row: &mut PollRow, programme: &Programme, delivery: &Delivery) {
 
 fn failure(error: WalkError) -> Failure {
     match error {
-        WalkError::Primero(_) | WalkError::Blocked => Failure::outside(error),
+        WalkError::Primero(_) | WalkError::Blocked | WalkError::Unreadable(_) => Failure::outside(error),
         WalkError::Resting => {
             Failure::configuration(format!("{error} (hint: look at `flows` and `agreement` in the configuration)"))
         }

@@ -79,7 +79,8 @@ impl EntryRow {
         // A kind without a reason of its own is called like one.
         let reason = entry.reason.or_else(|| Reason::from_code(entry.kind.code())).unwrap_or(Reason::Late);
         let words = words(reason);
-        let (happened, to_do) = stopped_by_a_person(entry).unwrap_or((words.happened, words.to_do));
+        let own = stopped_by_a_person(entry).or_else(|| not_read(entry));
+        let (happened, to_do) = own.unwrap_or((words.happened, words.to_do));
         Self {
             entry: entry.id.0,
             kind: entry.kind.code().to_owned(),
@@ -309,6 +310,35 @@ fn stopped_by_a_person(entry: &Entry) -> Option<(&'static str, &'static str)> {
     })
 }
 
+/// Readings that do not come to their end: the reason says what stood in the way, and this what that means.
+const fn not_read(entry: &Entry) -> Option<(&'static str, &'static str)> {
+    let happened = match entry.kind {
+        Kind::ReferralsNotRead => {
+            "Changed cases could not all be read for too long: referrals to UNHCR may wait unseen in Primero."
+        }
+        Kind::DecisionsNotRead => {
+            "Changed cases could not all be read for too long: decisions on requests of UNHCR may wait unseen in Primero."
+        }
+        Kind::Held
+        | Kind::Late
+        | Kind::Refused
+        | Kind::Withheld
+        | Kind::Stopped
+        | Kind::ChangedAfterDelivery
+        | Kind::NumberAlreadyDelivered
+        | Kind::WithdrawnAfterSend
+        | Kind::Conflict
+        | Kind::Differs
+        | Kind::NotStored
+        | Kind::NotTaken
+        | Kind::InboxRefused => return None,
+    };
+    let to_do = "`referrald check` says what is wrong with Primero or our role there; with `not_as_promised`, ask the Primero \
+                 administrator for records that are damaged. It leaves by itself when a reading comes to its end. Phone if a \
+                 child cannot wait.";
+    Some((happened, to_do))
+}
+
 fn title(entry: &Entry) -> &'static str {
     let flow2 = entry.errand == Some(Errand::SendReferral);
     match entry.kind {
@@ -329,6 +359,8 @@ fn title(entry: &Entry) -> &'static str {
         Kind::NotStored => "not stored in Primero",
         Kind::NotTaken => "items of a post not taken",
         Kind::InboxRefused => "posts refused",
+        Kind::ReferralsNotRead => "referrals in Primero not read",
+        Kind::DecisionsNotRead => "decisions in Primero not read",
     }
 }
 

@@ -15,8 +15,8 @@ use crate::{
     health::Leave,
     mapping::Gap,
     personal::Personal,
-    primero::{Case, Document, Referral, ReferralStatus, Trouble, text},
-    programme::Programme,
+    primero::{Case, Document, Referral, ReferralStatus, Referrals, Sought, Trouble, text},
+    programme::{Place, Programme},
     reason::Reason,
     referral::{CaseId, CaseKey, DeliveryId, OutgoingId, System, Walk},
     spool::{
@@ -41,14 +41,17 @@ pub struct Leaving {
     pub lease: Lease,
 }
 
-/// The lease of an errand that was made while it was lent; it is given back whatever becomes of the attempt.
+/// The lease of an errand that was made while it was lent, and its place at DTP; both are given back whatever becomes of the attempt.
 pub struct Lease {
     programme: Arc<Programme>,
     id: DeliveryId,
+    place: Option<Place>,
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
+        // First the place, so that whoever hears the bell finds it free.
+        drop(self.place.take());
         let shared = self.programme.spool.shared();
         shared.agenda().give_back(self.id);
         shared.bell.notify_waiters();
@@ -134,6 +137,10 @@ async fn look_for_referrals(at: &mut Attempt, key: CaseKey, leaving: &mut Vec<Le
     for sent in watched {
         watch(at, &case, &referrals, sent).await?;
     }
+    // A row that cannot be read holds up no other referral, but as long as it is there nobody knows whether it asks something
+    // of us: the look is made again, and is on the operator's list when it is late.
+    let is_whole = referrals.is_whole();
+    let whole = || if is_whole { Ok(()) } else { Err(Verdict::later(Reason::NotAsPromised)) };
     let Some(case_id) = case.case_id() else {
         // Without its case id nothing of this case can be named to DTP; a person has to see why we cannot read it.
         let ours = |referral: &Referral| {
@@ -142,19 +149,24 @@ async fn look_for_referrals(at: &mut Attempt, key: CaseKey, leaving: &mut Vec<Le
                 != consent::Verdict::NotOurs
         };
         let held = Verdict::Held { reason: Reason::OutOfScope, fields: vec!["case_id".to_owned()], status: None };
-        return if referrals.iter().any(ours) { Err(held) } else { Ok(()) };
+        return if referrals.readable().iter().any(ours) { Err(held) } else { whole() };
     };
-    for referral in &referrals {
+    for referral in referrals.readable() {
         leaving.extend(judge(at, &case, &case_id, referral).await?);
     }
-    Ok(())
+    whole()
 }
 
 /// A referral that was sent, or may have been: was it withdrawn since?
-async fn watch(at: &mut Attempt, case: &Case, referrals: &[Referral], sent: Delivery) -> Step<()> {
+async fn watch(at: &mut Attempt, case: &Case, referrals: &Referrals, sent: Delivery) -> Step<()> {
     let programme = at.programme.clone();
     let now = programme.clock.now();
-    let referral = referrals.iter().find(|referral| Some(referral.id) == sent.about.referral);
+    let referral = match sent.about.referral.map_or(Sought::Absent, |id| referrals.find(id)) {
+        Sought::Readable(referral) => Some(referral),
+        Sought::Absent => None,
+        // Neither withdrawn nor over, as far as anybody knows.
+        Sought::Unreadable => return Ok(()),
+    };
     let on_consent = sent.basis.is_none_or(|basis| basis == Basis::Consent);
     let (withdrawn, over) = match referral.map(|referral| referral.status) {
         None => (Some(Reason::OutOfSight), false),
@@ -224,7 +236,7 @@ async fn judge(at: &mut Attempt, case: &Case, case_id: &CaseId, referral: &Refer
     }
 }
 
-/// A referral may leave: now, if DTP is well, else when its errand is due.
+/// A referral may leave: now, if DTP is well and has a place free, else when its errand is lent.
 async fn leave(at: &mut Attempt, case: &Case, service: Personal<Document>, found: Found, basis: Basis) -> Step<Option<Leaving>> {
     let programme = at.programme.clone();
     let sending = at.state(programme.spool.read(|reading| reading.sending(found.referral)))?;
@@ -240,11 +252,12 @@ async fn leave(at: &mut Attempt, case: &Case, service: Personal<Document>, found
         Err(verdict) => return Err(verdict),
     };
     let well = programme.health()[System::Dtp as usize].leave(programme.clock.monotonic()) == Leave::All;
-    let basis = well.then_some(basis);
+    let place = if well { programme.place_at_dtp() } else { None };
+    let basis = place.as_ref().map(|_| basis);
     let owed = at.state(programme.spool.write(move |tx| tx.owe_referral(&found, basis)).await)?;
     let service_type = text(service.reveal(), "service_type").map(str::to_owned);
-    Ok(owed.filter(|_| well).map(|delivery| {
-        let lease = Lease { programme, id: delivery.id };
+    Ok(owed.zip(place).map(|(delivery, place)| {
+        let lease = Lease { programme, id: delivery.id, place: Some(place) };
         Leaving { delivery, message, service_type, lease }
     }))
 }

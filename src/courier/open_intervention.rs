@@ -188,13 +188,13 @@ async fn settle_doubt(at: &mut Attempt, draft: &CaseDraft, seen: Option<CaseKey>
 /// Nobody carries the number. Before a case is made for it, somebody might carry it in another spelling.
 async fn match_none(at: &mut Attempt, number: &str, field: &str) -> Step<Matched> {
     let programme = at.programme.clone();
-    let similar = programme.primero.query(number, programme.mapping.module(), &programme.fields.flow1()).await;
-    let similar = at.primero(Names::Nothing, similar)?;
+    // Most of what this finds are other children: of them nothing but the number is asked for.
     let is_similar = |case: &Case| case.text(field).is_some_and(|other| matching::same_number(number, other));
-    if similar.iter().any(|case| case.enabled && is_similar(case)) {
-        return Err(Verdict::held(Reason::SimilarNumber));
+    let similar = programme.primero.query(number, programme.mapping.module(), &[field], is_similar).await;
+    match at.primero(Names::Nothing, similar)? {
+        Some(similar) if similar.is_empty() => Ok(Matched::None),
+        Some(_) | None => Err(Verdict::held(Reason::SimilarNumber)),
     }
-    Ok(Matched::None)
 }
 
 async fn find(at: &mut Attempt, field: &str, value: &str) -> Step<Vec<Case>> {

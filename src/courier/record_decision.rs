@@ -2,12 +2,13 @@
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::attempt::{Attempt, Names, Step, Verdict};
 use crate::{
     mapping::ReferralDecision,
     personal::Personal,
-    primero::{Document, Filter, Referral, ReferralStatus, Trouble},
+    primero::{Case, Document, Filter, Referral, ReferralStatus, Referrals, Sought, Trouble},
     reason::Reason,
     referral::{CaseKey, Decision, OutgoingId, ReferralId},
     spool::settle::Note,
@@ -54,13 +55,25 @@ fn item(at: &Attempt) -> Step<Personal<Document>> {
 }
 
 /// The case that the id names.
+///
+/// Primero compares a `case_id` to the letter, and the id that we are given is in lower case. Primero makes its ids in lower
+/// case, but whoever brought a case from elsewhere may have given it upper case; such a one is searched regardless of case, and
+/// only an id that is the same but for that is taken. What is no UUID is not searched so: it could be a part of many others.
 async fn case_of(at: &mut Attempt, outgoing: &OutgoingId) -> Step<CaseKey> {
     let programme = at.programme.clone();
+    let case_id = outgoing.case().as_str();
     let mut found = Vec::new();
     for module in &programme.settings.referrals.modules {
-        let filter = Filter { equals: ("case_id", outgoing.case().as_str()), module };
+        let filter = Filter { equals: ("case_id", case_id), module };
         let cases = programme.primero.find(&filter, &["case_id"]).await;
         found.extend(at.primero(Names::Nothing, cases)?);
+    }
+    if found.is_empty() && Uuid::try_parse(case_id).is_ok() {
+        for module in &programme.settings.referrals.modules {
+            let is_meant = |case: &Case| case.text("case_id").is_some_and(|id| id.eq_ignore_ascii_case(case_id));
+            let cases = programme.primero.query(case_id, module, &["case_id"], is_meant).await;
+            found.extend(at.primero(Names::Nothing, cases)?.ok_or(Verdict::later(Reason::NotAsPromised))?);
+        }
     }
     match found.as_slice() {
         [] => Err(Verdict::held(Reason::NoSuchReferral)),
@@ -70,12 +83,16 @@ async fn case_of(at: &mut Attempt, outgoing: &OutgoingId) -> Step<CaseKey> {
 }
 
 /// Which referral is meant: the one chosen before; the one that we sent last under this id; else the newest in progress.
-fn choose<'a>(at: &Attempt, outgoing: &OutgoingId, referrals: &'a [Referral], item: &Document) -> Step<&'a Referral> {
+/// While a row cannot be read that may be the one, nobody knows.
+fn choose<'a>(at: &Attempt, outgoing: &OutgoingId, referrals: &'a Referrals, item: &Document) -> Step<&'a Referral> {
     if let Some(chosen) = at.delivery.about.referral {
-        return find(referrals, chosen).ok_or(Verdict::held(Reason::NoSuchReferral));
+        return find(referrals, chosen);
+    }
+    if referrals.may_hide(outgoing) {
+        return Err(Verdict::later(Reason::NotAsPromised));
     }
     let fits = |referral: &&Referral| referral.service_record_id.as_deref().is_some_and(|id| outgoing.names_service(id));
-    let named: Vec<&Referral> = referrals.iter().filter(fits).collect();
+    let named: Vec<&Referral> = referrals.readable().iter().filter(fits).collect();
     if named.iter().any(|referral| referral.service_record_id != named[0].service_record_id) {
         return Err(Verdict::held(Reason::SeveralReferralsFit));
     }
@@ -93,11 +110,15 @@ fn choose<'a>(at: &Attempt, outgoing: &OutgoingId, referrals: &'a [Referral], it
     if sent.len() > 1 && !review_date(item).is_some_and(later) {
         return Err(Verdict::held(Reason::SentTwiceUnderThisId));
     }
-    last.referral.and_then(|id| find(referrals, id)).ok_or(Verdict::held(Reason::NoSuchReferral))
+    last.referral.map_or(Err(Verdict::held(Reason::NoSuchReferral)), |id| find(referrals, id))
 }
 
-fn find(referrals: &[Referral], id: ReferralId) -> Option<&Referral> {
-    referrals.iter().find(|referral| referral.id == id)
+fn find(referrals: &Referrals, id: ReferralId) -> Step<&Referral> {
+    match referrals.find(id) {
+        Sought::Readable(referral) => Ok(referral),
+        Sought::Unreadable => Err(Verdict::later(Reason::NotAsPromised)),
+        Sought::Absent => Err(Verdict::held(Reason::NoSuchReferral)),
+    }
 }
 
 /// `progres_reviewdate`; without a zone it is UTC.
@@ -134,7 +155,7 @@ async fn record(at: &mut Attempt, key: CaseKey, id: ReferralId, decision: &Refer
             let referrals = programme.primero.referrals(key).await;
             at.heard_primero(Names::OneRecord, &referrals);
             let recorded = referrals
-                .is_ok_and(|referrals| find(&referrals, id).is_some_and(|referral| is(referral.status, decision.decision)));
+                .is_ok_and(|referrals| find(&referrals, id).is_ok_and(|referral| is(referral.status, decision.decision)));
             if recorded { Ok(Verdict::Delivered) } else { at.primero(Names::OneRecord, Err(Trouble::Forbidden)) }
         }
         Err(Trouble::NotFound) => Err(Verdict::held(Reason::NoSuchReferral)),

@@ -5,7 +5,7 @@ use crate::{
     consent,
     mapping::ReferralSources,
     personal::Personal,
-    primero::{Case, Document, Referral, ReferralStatus, Trouble, text},
+    primero::{Case, Document, Referral, ReferralStatus, Sought, Trouble, text},
     reason::Reason,
     spool::settle::Note,
 };
@@ -35,13 +35,17 @@ pub async fn attempt(at: &mut Attempt) -> Step<Verdict> {
     };
     let referrals = programme.primero.referrals(key).await;
     let referrals = at.primero(Names::OneRecord, referrals)?;
-    let Some(referral) = referrals.into_iter().find(|referral| referral.id == id) else {
-        withdrawn(at, Reason::OutOfSight);
-        return Ok(Verdict::Withheld(Reason::OutOfSight));
+    let referral = match referrals.find(id) {
+        Sought::Readable(referral) => referral,
+        Sought::Unreadable => return Err(Verdict::later(Reason::NotAsPromised)),
+        Sought::Absent => {
+            withdrawn(at, Reason::OutOfSight);
+            return Ok(Verdict::Withheld(Reason::OutOfSight));
+        }
     };
-    let service = service_named(&case, &referral);
+    let service = service_named(&case, referral);
     let released = at.delivery.basis;
-    match consent::may_leave(&programme.rules(), &case, service, &referral, released, programme.clock.now()) {
+    match consent::may_leave(&programme.rules(), &case, service, referral, released, programme.clock.now()) {
         consent::Verdict::MayLeave(basis) => at.delivery.basis = Some(basis),
         consent::Verdict::NotOurs => return Ok(Verdict::NotNeeded(Reason::NothingToDo)),
         consent::Verdict::Withheld(reason) => {

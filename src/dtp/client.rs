@@ -15,6 +15,7 @@ use super::{Document, Trouble, Unusable};
 use crate::{
     clock::Clock,
     config,
+    failpoint::{self, Moment, Step},
     reason::Reason,
     wire::{self, Content, Fault},
 };
@@ -80,6 +81,14 @@ impl fmt::Debug for Client {
 
 impl Inner {
     async fn post(&self, url: &Url, message: &Document) -> Result<(), Trouble> {
+        let step = Step::request("dtp", "POST", url.path());
+        failpoint::pass(&step, Moment::Asking);
+        let answered = self.exchange(url, message).await;
+        failpoint::pass(&step, Moment::Answered);
+        answered
+    }
+
+    async fn exchange(&self, url: &Url, message: &Document) -> Result<(), Trouble> {
         let body = serde_json::to_vec(message).expect("a JSON document with text keys can always be written");
         let request = self.http.post(url.clone()).headers(self.headers.clone()).body(body);
         let response = request.send().await.map_err(|error| trouble_of(wire::fault_of(&error)))?;

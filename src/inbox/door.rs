@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::TcpListener,
+    net::{SocketAddr, TcpListener},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -22,12 +22,15 @@ use hyper_util::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
-    sync::{OwnedSemaphorePermit, Semaphore},
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+use super::places::{Place, Places};
 
 /// How long the head of a request may take.
 const HEAD_TIME: Duration = Duration::from_secs(5);
+/// How much of a connection is held in memory at a time; a head that is longer is refused with 431.
+const MOST_BUFFERED: usize = 32 * 1024;
 /// How long requests under way may take after we have stopped accepting.
 const LAST_ANSWERS: Duration = Duration::from_secs(10);
 
@@ -35,7 +38,7 @@ const LAST_ANSWERS: Duration = Duration::from_secs(10);
 pub async fn serve(
     listener: TcpListener,
     tls: Option<rustls::ServerConfig>,
-    most: usize,
+    places: Arc<Places>,
     router: Router,
     stop: CancellationToken,
 ) -> io::Result<()> {
@@ -47,34 +50,32 @@ pub async fn serve(
             handle.graceful_shutdown(Some(LAST_ANSWERS));
         }
     });
-    let places = Arc::new(Semaphore::new(most));
     let door = Counted { places, inner: NoDelayAcceptor::new() };
-    let service = router.into_make_service();
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
     match tls {
         Some(tls) => {
             let acceptor = RustlsAcceptor::new(RustlsConfig::from_config(Arc::new(tls))).acceptor(door);
-            let mut server = axum_server::from_tcp(listener)?.acceptor(acceptor).handle(handle);
+            let mut server = axum_server::from_tcp(listener)?.acceptor(acceptor).handle(handle).http1_only();
             mind_the_head(server.http_builder());
             server.serve(service).await
         }
         None => {
-            let mut server = axum_server::from_tcp(listener)?.acceptor(door).handle(handle);
+            let mut server = axum_server::from_tcp(listener)?.acceptor(door).handle(handle).http1_only();
             mind_the_head(server.http_builder());
             server.serve(service).await
         }
     }
 }
 
-/// HTTP/1 only: while a builder still has to find out which version it hears, no limit of time holds.
+/// Limits the time of a head. It holds for HTTP/1 only: while a server still has to find out which version it hears, no limit does.
 fn mind_the_head(builder: &mut auto::Builder<TokioExecutor>) {
-    *builder = builder.clone().http1_only();
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(MOST_BUFFERED);
 }
 
-/// Lets only so many connections in; one too many is closed at once.
+/// Lets only so many connections in; one for which there is no place is closed at once.
 #[derive(Clone, Debug)]
 struct Counted {
-    places: Arc<Semaphore>,
+    places: Arc<Places>,
     inner: NoDelayAcceptor,
 }
 
@@ -84,31 +85,43 @@ impl<S: Send + 'static> Accept<TcpStream, S> for Counted {
     type Future = Pin<Box<dyn Future<Output = io::Result<(Placed, S)>> + Send>>;
 
     fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
-        let place = Arc::clone(&self.places).try_acquire_owned();
+        let place = stream.peer_addr().ok().and_then(|peer| self.places.take(peer));
         let accepted = self.inner.accept(stream, service);
         Box::pin(async move {
-            let place = place.map_err(|_| io::Error::from(io::ErrorKind::ConnectionRefused))?;
+            let place = place.ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionRefused))?;
             let (stream, service) = accepted.await?;
-            Ok((Placed { stream, _place: place }, service))
+            let leave = Box::pin(place.leave.clone().cancelled_owned());
+            Ok((Placed { stream, leave, _place: place }, service))
         })
     }
 }
 
-/// A connection that gives its place back when it ends.
-#[derive(Debug)]
+/// A connection that gives its place back when it ends, and breaks off when somebody else needs the place.
 struct Placed {
     stream: TcpStream,
-    _place: OwnedSemaphorePermit,
+    leave: Pin<Box<WaitForCancellationFutureOwned>>,
+    _place: Place,
+}
+
+impl Placed {
+    fn poll_leave(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        match self.leave.as_mut().poll(context) {
+            Poll::Ready(()) => Err(io::ErrorKind::ConnectionAborted.into()),
+            Poll::Pending => Ok(()),
+        }
+    }
 }
 
 impl AsyncRead for Placed {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.poll_leave(context)?;
         Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }
 
 impl AsyncWrite for Placed {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_leave(context)?;
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 

@@ -33,6 +33,8 @@ pub enum Problem {
     Unusable(Vec<NotTaken>),
     /// 429
     TooManyWaiting,
+    /// 429: of those without a right key.
+    TooManyStrangers,
     /// 503, and why.
     NotNow(&'static str),
 }
@@ -49,7 +51,7 @@ impl Problem {
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotJsonByType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Unusable(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::TooManyWaiting => StatusCode::TOO_MANY_REQUESTS,
+            Self::TooManyWaiting | Self::TooManyStrangers => StatusCode::TOO_MANY_REQUESTS,
             Self::NotNow(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -66,6 +68,7 @@ impl Problem {
             Self::NotJsonByType => "urn:referrald:problem:content-type",
             Self::Unusable(_) => "urn:referrald:problem:unusable",
             Self::TooManyWaiting => "urn:referrald:problem:too-many-waiting",
+            Self::TooManyStrangers => "urn:referrald:problem:too-many-requests",
             Self::NotNow(_) => "urn:referrald:problem:not-now",
         }
     }
@@ -81,6 +84,7 @@ impl Problem {
             Self::NotJsonByType => "the content type must be application/json",
             Self::Unusable(_) => "the envelope is wrong, or no item is usable; nothing was stored",
             Self::TooManyWaiting => "too much is waiting; send again later",
+            Self::TooManyStrangers => "too many requests without a valid key; ask again later",
             Self::NotNow(why) => why,
         }
     }
@@ -106,6 +110,10 @@ impl IntoResponse for Problem {
             }
             Self::TooManyWaiting | Self::NotNow(_) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
+            }
+            Self::TooManyStrangers => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("60"));
+                headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
             Self::TooLarge | Self::TooSlow => {
                 // The rest of the body is not read.

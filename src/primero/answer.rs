@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use reqwest::Response;
 use serde_json::Value;
 
-use super::{Case, Document, Referral, ReferralStatus, Trouble, Unwell, text};
+use super::{Case, Document, Referral, ReferralStatus, Row, Trouble, Unwell, text};
 use crate::{
     personal::Personal,
     reason::Reason,
@@ -96,12 +96,29 @@ pub(super) fn listing(answer: Value) -> Option<Listing> {
 /// A case with its three constant keys.
 pub(super) fn case(value: Value) -> Option<Case> {
     let Value::Object(document) = value else { return None };
+    let services = document.get("services_section");
+    // Services that cannot be read must not pass for "no services".
+    if !services.is_none_or(|services| services.is_null() || services.is_array()) {
+        return None;
+    }
     Some(Case {
         key: text(&document, "id")?.parse().ok()?,
         enabled: document.get("enabled")?.as_bool()?,
         last_updated_at: moment(&document, "last_updated_at")?,
         document: Personal::new(document),
     })
+}
+
+/// A row of the list of changed cases, which follows one of the stamp `before`.
+pub(super) fn row(value: Value, before: DateTime<Utc>) -> Row {
+    let document = value.as_object();
+    let told = |field: &str| document.and_then(|document| text(document, field));
+    let unreadable = Row::Unreadable {
+        key: told("id").and_then(|id| id.parse().ok()),
+        case_id: told("case_id").and_then(|id| id.parse().ok()),
+        last_updated_at: document.and_then(|document| moment(document, "last_updated_at")).unwrap_or(before),
+    };
+    case(value).map_or(unreadable, Row::Case)
 }
 
 /// A referral. Absent, null and blank are the same.

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::referral::{CaseKey, is_plain_identifier};
 
-/// How many pages a search may have. More than so many cases cannot share a number.
+/// How many pages of a search are read. A number that more cases contain is too short to say anything.
 const MOST_PAGES: u32 = 20;
 /// The largest page that Primero gives.
 const LARGEST_PAGE: &str = "1000";
@@ -44,8 +44,15 @@ impl Client {
         Ok(found)
     }
 
-    /// The enabled cases of a module in one of whose identifiers the text stands, whatever its case: all of them.
-    pub async fn query(&self, text: &str, module: &str, fields: &[&str]) -> Result<Vec<Case>, Trouble> {
+    /// Of the enabled cases of a module in one of whose identifiers the text stands, whatever its case, those that are meant.
+    /// `None` if the text stands in too many to read them all and none of those read is meant: nobody knows.
+    pub async fn query(
+        &self,
+        text: &str,
+        module: &str,
+        fields: &[&str],
+        is_meant: impl Fn(&Case) -> bool,
+    ) -> Result<Option<Vec<Case>>, Trouble> {
         let mut found = Vec::new();
         for page in 1..=MOST_PAGES {
             let target = Target::new("cases")
@@ -61,12 +68,12 @@ impl Client {
             if listing.page != page || !rows.iter().all(|case| is_in(case, module)) {
                 return Err(Trouble::FilterIgnored);
             }
-            found.extend(rows);
+            found.extend(rows.into_iter().filter(&is_meant));
             if is_last {
-                return Ok(found);
+                return Ok(Some(found));
             }
         }
-        Err(Trouble::FilterIgnored)
+        Ok((!found.is_empty()).then_some(found))
     }
 
     /// One case, whatever its module and state, cut to `fields`.
@@ -98,6 +105,7 @@ impl Client {
     }
 
     /// One page of the cases of a module, disabled ones included, that were changed in the second of `since` or later, oldest change first.
+    /// A row that cannot be read holds up no other; a page of which no row names its case is no list of cases.
     pub async fn changed_cases(
         &self,
         since: DateTime<Utc>,
@@ -115,14 +123,25 @@ impl Client {
             .with("order", "asc")
             .with_fields(fields.iter().copied().chain(["module_id"]));
         let listing = self.list(target).await?;
-        let cases = cases(listing.rows)?;
+        let of_module = listing.rows.iter().all(|row| row.as_object().is_none_or(|row| has_module(row, module)));
         let from = since.trunc_subsecs(0);
-        let ascends = cases.is_sorted_by_key(|case| case.last_updated_at);
-        if listing.page != page || !ascends || !cases.iter().all(|case| case.last_updated_at >= from && has_module(case, module))
-        {
+        let mut before = from;
+        let mut rows = Vec::with_capacity(listing.rows.len());
+        for value in listing.rows {
+            let row = answer::row(value, before);
+            if row.last_updated_at() < before {
+                return Err(Trouble::FilterIgnored);
+            }
+            before = row.last_updated_at();
+            rows.push(row);
+        }
+        if listing.page != page || !of_module {
             return Err(Trouble::FilterIgnored);
         }
-        Ok(Page { cases, per: listing.per })
+        if !rows.is_empty() && rows.iter().all(|row| row.key().is_none()) {
+            return Err(not_as_promised(Some(200), false));
+        }
+        Ok(Page { rows, per: listing.per })
     }
 
     async fn list(&self, target: Target) -> Result<Listing, Trouble> {
@@ -145,10 +164,11 @@ fn one(answer: Value, key: CaseKey) -> Option<Case> {
 
 /// Enabled and of this module, as far as the row says.
 fn is_in(case: &Case, module: &str) -> bool {
-    case.enabled && case.document.reveal().get("record_state") != Some(&Value::Bool(false)) && has_module(case, module)
+    let document = case.document.reveal();
+    case.enabled && document.get("record_state") != Some(&Value::Bool(false)) && has_module(document, module)
 }
 
 /// Of this module, as far as the row says: a role may be unable to read the field.
-fn has_module(case: &Case, module: &str) -> bool {
-    case.document.reveal().get("module_id").is_none_or(|value| value.is_null() || value == module)
+fn has_module(document: &Document, module: &str) -> bool {
+    document.get("module_id").is_none_or(|value| value.is_null() || value == module)
 }

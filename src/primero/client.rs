@@ -27,6 +27,7 @@ use super::{
 use crate::{
     clock::Clock,
     config,
+    failpoint::{self, Moment, Step},
     reason::Reason,
     wire::{self, Fault},
 };
@@ -132,7 +133,10 @@ impl Client {
         if pass.is_void() {
             return Err(Trouble::Unauthorized);
         }
+        let step = Step::request("primero", ask.method.as_str(), ask.target.as_str());
+        failpoint::pass(&step, Moment::Asking);
         let met = self.0.exchange(ask, url).await;
+        failpoint::pass(&step, Moment::Answered);
         pass.settle(verdict(&met));
         met
     }

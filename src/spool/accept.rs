@@ -118,7 +118,7 @@ impl Tx<'_> {
                 self.tell(line)?;
                 continue;
             }
-            let delivery = self.new_delivery(Errand::RecordDecision, about)?;
+            let delivery = self.new_delivery(Errand::RecordDecision, about);
             self.store_parcel(delivery.id, ParcelKind::Decision, decision.parcel.reveal())?;
             self.put(&delivery)?;
             let line = self.about(Event::Received, &delivery);
@@ -188,17 +188,17 @@ impl Tx<'_> {
 
     /// The newest delivery of a number that is not superseded and not the one given.
     fn newest(&self, number: &InterventionNumber, except: Option<DeliveryId>) -> Result<Option<Delivery>, Error> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT * FROM deliveries
-             WHERE intervention = ?1 AND errand = 'open_intervention' AND state <> 'superseded' AND id IS NOT ?2
-             ORDER BY id DESC LIMIT 1",
+        let newest = select(
+            self.connection,
+            "intervention = ?1 AND errand = 'open_intervention' AND state <> 'superseded' AND id IS NOT ?2 ORDER BY id DESC LIMIT 1",
+            &[&number.as_str(), &except.map(|id| id.0)],
         )?;
-        Ok(statement.query_row((number.as_str(), except.map(|id| id.0)), Delivery::from_row).optional()?)
+        Ok(newest.into_iter().next())
     }
 
     /// `may_stand`: something of an earlier delivery of this number, which was given up, may stand in Primero.
     fn admit(&mut self, about: About, behind: Option<DeliveryId>, may_stand: bool, parcel: &[u8]) -> Result<(), Error> {
-        let mut delivery = self.new_delivery(Errand::OpenIntervention, about)?;
+        let mut delivery = self.new_delivery(Errand::OpenIntervention, about);
         delivery.behind = behind;
         delivery.may_have_acted = may_stand;
         self.store_parcel(delivery.id, ParcelKind::Intervention, parcel)?;
@@ -208,12 +208,8 @@ impl Tx<'_> {
     }
 
     fn warn_of_change(&mut self, about: &About, kind: Kind, reason: Reason) -> Result<(), Error> {
-        if self.list_number(about, &NewEntry::new(kind, reason))? && kind == Kind::NumberAlreadyDelivered {
-            tracing::error!(
-                reason = reason.code(),
-                "a delivered intervention number came again for another person; see the operator's list"
-            );
-        }
+        // What has a bell on the list is said by upkeep, after this commit.
+        self.list_number(about, &NewEntry::new(kind, reason))?;
         self.tell(Activity { reason: Some(reason), ..in_flow1(Event::ChangedAfterDelivery, about) })
     }
 
@@ -223,9 +219,12 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Whether a post could be stored now: writes, as only a write can tell, and changes nothing.
+    /// Whether a post could be stored now: writes, as only a write can tell. SQLite leaves out a write that changes nothing,
+    /// so a number of its own goes to and fro.
     pub fn check_room(&self) -> Result<(), Error> {
-        self.connection.execute("UPDATE meta SET value = value WHERE name = 'schema'", [])?;
+        self.connection
+            .prepare_cached("INSERT INTO meta VALUES ('room', 0) ON CONFLICT (name) DO UPDATE SET value = 1 - value")?
+            .execute([])?;
         self.check_size()
     }
 

@@ -1,12 +1,12 @@
 //! One delivery as it stands in the state: references, state, attempts. No content: that is in its parcel.
 
-use std::time::Duration;
+use std::{sync::LazyLock, time::Duration};
 
 use chrono::{DateTime, Utc};
-use rusqlite::{Connection, OptionalExtension, Row, ToSql, named_params};
+use rusqlite::{Connection, Row, ToSql, params};
 use uuid::Uuid;
 
-use super::{Error, Shared, seal::Digest};
+use super::{Error, Shared, row::Cells, seal::Digest};
 use crate::{
     activity::Basis,
     agenda::Task,
@@ -14,6 +14,21 @@ use crate::{
     reason::Reason,
     referral::{CaseId, CaseKey, Decision, DeliveryId, Errand, Flow, InterventionNumber, OutgoingId, ReferralId, State, Walk},
 };
+
+/// The columns of a delivery, in the order in which they are read and written.
+pub(super) const COLUMNS: &str = "id, errand, state, post, intervention, case_key, case_id, service, referral, outgoing, walk, decision, \
+    person, content, made, due, attempts, held_since, settled, reason, gaps, may_have_acted, written, new_case, behind, basis, watched, late";
+
+/// Writes a delivery, whether its row is there or not. What never changes is not written again.
+static STORE: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "INSERT INTO deliveries ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19,
+            ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28)
+         ON CONFLICT (id) DO UPDATE SET state = ?3, case_key = ?6, case_id = ?7, service = ?8, referral = ?9, outgoing = ?10,
+            decision = ?12, due = ?16, attempts = ?17, held_since = ?18, settled = ?19, reason = ?20, gaps = ?21, may_have_acted = ?22,
+            written = ?23, new_case = ?24, behind = ?25, basis = ?26, watched = ?27, late = ?28"
+    )
+});
 
 /// A delivery: an errand that we owe to one of the two systems.
 #[derive(Clone, Debug, PartialEq)]
@@ -95,93 +110,86 @@ impl Delivery {
     }
 
     pub(super) fn load(connection: &Connection, id: DeliveryId) -> Result<Option<Self>, Error> {
-        let mut statement = connection.prepare_cached("SELECT * FROM deliveries WHERE id = ?1")?;
-        Ok(statement.query_row([id.0], Self::from_row).optional()?)
+        Ok(select(connection, "id = ?1", &[&id.0])?.pop())
     }
 
+    /// Reads a row of [`COLUMNS`].
     pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
-        let gaps: Option<String> = row.get("gaps")?;
+        // A struct's fields are evaluated as they are written: in the order of the columns, but for what `About` holds.
+        let mut cells = Cells::of(row);
+        let id = DeliveryId(cells.get()?);
+        let errand = cells.code(Errand::from_code)?.ok_or_else(|| cells.unreadable())?;
+        let state = cells.code(State::from_code)?.ok_or_else(|| cells.unreadable())?;
+        let about = About {
+            post: cells.uuid()?,
+            intervention: cells.parsed()?,
+            case_key: cells.uuid()?.map(CaseKey),
+            case_id: cells.parsed()?,
+            service: cells.get()?,
+            referral: cells.uuid()?.map(ReferralId),
+            outgoing: cells.parsed()?,
+            walk: cells.code(Walk::from_code)?,
+            decision: cells.code(Decision::from_code)?,
+            person: cells.get()?,
+            content: cells.get()?,
+        };
         Ok(Self {
-            id: DeliveryId(row.get("id")?),
-            errand: code(row, "errand", Errand::from_code)?.ok_or_else(|| unreadable("errand"))?,
-            state: code(row, "state", State::from_code)?.ok_or_else(|| unreadable("state"))?,
-            about: About {
-                post: row.get::<_, Option<[u8; 16]>>("post")?.map(Uuid::from_bytes),
-                intervention: parsed(row, "intervention")?,
-                case_key: row.get::<_, Option<[u8; 16]>>("case_key")?.map(Uuid::from_bytes).map(CaseKey),
-                case_id: parsed(row, "case_id")?,
-                service: row.get("service")?,
-                referral: row.get::<_, Option<[u8; 16]>>("referral")?.map(Uuid::from_bytes).map(ReferralId),
-                outgoing: parsed(row, "outgoing")?,
-                walk: code(row, "walk", Walk::from_code)?,
-                decision: code(row, "decision", Decision::from_code)?,
-                person: row.get("person")?,
-                content: row.get("content")?,
-            },
-            made: time(row, "made")?.ok_or_else(|| unreadable("made"))?,
-            due: time(row, "due")?.ok_or_else(|| unreadable("due"))?,
-            attempts: row.get("attempts")?,
-            held_since: time(row, "held_since")?,
-            settled: time(row, "settled")?,
-            reason: code(row, "reason", Reason::from_code)?,
-            gaps: gaps.map_or_else(Vec::new, |text| gaps_from_text(&text)),
-            may_have_acted: row.get("may_have_acted")?,
-            written: row.get("written")?,
-            new_case: row.get("new_case")?,
-            behind: row.get::<_, Option<i64>>("behind")?.map(DeliveryId),
-            basis: code(row, "basis", Basis::from_code)?,
-            watched: time(row, "watched")?,
-            late: row.get("late")?,
+            id,
+            errand,
+            state,
+            about,
+            made: cells.time()?.ok_or_else(|| cells.unreadable())?,
+            due: cells.time()?.ok_or_else(|| cells.unreadable())?,
+            attempts: cells.get()?,
+            held_since: cells.time()?,
+            settled: cells.time()?,
+            reason: cells.code(Reason::from_code)?,
+            gaps: cells.text()?.map_or_else(Vec::new, gaps_from_text),
+            may_have_acted: cells.get()?,
+            written: cells.get()?,
+            new_case: cells.get()?,
+            behind: cells.get::<Option<i64>>()?.map(DeliveryId),
+            basis: cells.code(Basis::from_code)?,
+            watched: cells.time()?,
+            late: cells.get()?,
         })
     }
 
     /// Writes every column, whether the row is there or not.
     pub(super) fn store(&self, connection: &Connection) -> Result<(), Error> {
         let about = &self.about;
-        let mut statement = connection.prepare_cached(
-            "INSERT INTO deliveries (id, errand, state, post, intervention, case_key, case_id, service, referral, outgoing, walk,
-                decision, person, content, made, due, attempts, held_since, settled, reason, gaps, may_have_acted, written, new_case,
-                behind, basis, watched, late)
-             VALUES (:id, :errand, :state, :post, :intervention, :case_key, :case_id, :service, :referral, :outgoing, :walk,
-                :decision, :person, :content, :made, :due, :attempts, :held_since, :settled, :reason, :gaps, :may_have_acted, :written,
-                :new_case, :behind, :basis, :watched, :late)
-             ON CONFLICT (id) DO UPDATE SET state = excluded.state, case_key = excluded.case_key, case_id = excluded.case_id,
-                service = excluded.service, referral = excluded.referral, outgoing = excluded.outgoing, decision = excluded.decision,
-                due = excluded.due, attempts = excluded.attempts, held_since = excluded.held_since, settled = excluded.settled,
-                reason = excluded.reason, gaps = excluded.gaps, may_have_acted = excluded.may_have_acted, written = excluded.written,
-                new_case = excluded.new_case, behind = excluded.behind, basis = excluded.basis, watched = excluded.watched,
-                late = excluded.late",
-        )?;
-        statement.execute(named_params! {
-            ":id": self.id.0,
-            ":errand": self.errand.code(),
-            ":state": self.state.code(),
-            ":post": about.post.map(Uuid::into_bytes),
-            ":intervention": about.intervention.as_ref().map(InterventionNumber::as_str),
-            ":case_key": about.case_key.map(|key| key.0.into_bytes()),
-            ":case_id": about.case_id.as_ref().map(CaseId::as_str),
-            ":service": about.service,
-            ":referral": about.referral.map(|id| id.0.into_bytes()),
-            ":outgoing": about.outgoing.as_ref().map(ToString::to_string),
-            ":walk": about.walk.map(Walk::code),
-            ":decision": about.decision.map(Decision::code),
-            ":person": about.person,
-            ":content": about.content,
-            ":made": self.made.timestamp_millis(),
-            ":due": self.due.timestamp_millis(),
-            ":attempts": self.attempts,
-            ":held_since": self.held_since.map(|time| time.timestamp_millis()),
-            ":settled": self.settled.map(|time| time.timestamp_millis()),
-            ":reason": self.reason.map(Reason::code),
-            ":gaps": (!self.gaps.is_empty()).then(|| gaps_to_text(&self.gaps)),
-            ":may_have_acted": self.may_have_acted,
-            ":written": self.written,
-            ":new_case": self.new_case,
-            ":behind": self.behind.map(|id| id.0),
-            ":basis": self.basis.map(Basis::code),
-            ":watched": self.watched.map(|time| time.timestamp_millis()),
-            ":late": self.late,
-        })?;
+        let mut statement = connection.prepare_cached(&STORE)?;
+        // In the order of `COLUMNS`.
+        statement.execute(params![
+            self.id.0,
+            self.errand.code(),
+            self.state.code(),
+            about.post.map(Uuid::into_bytes),
+            about.intervention.as_ref().map(InterventionNumber::as_str),
+            about.case_key.map(|key| key.0.into_bytes()),
+            about.case_id.as_ref().map(CaseId::as_str),
+            about.service,
+            about.referral.map(|id| id.0.into_bytes()),
+            about.outgoing.as_ref().map(ToString::to_string),
+            about.walk.map(Walk::code),
+            about.decision.map(Decision::code),
+            about.person,
+            about.content,
+            self.made.timestamp_millis(),
+            self.due.timestamp_millis(),
+            self.attempts,
+            self.held_since.map(|time| time.timestamp_millis()),
+            self.settled.map(|time| time.timestamp_millis()),
+            self.reason.map(Reason::code),
+            (!self.gaps.is_empty()).then(|| gaps_to_text(&self.gaps)),
+            self.may_have_acted,
+            self.written,
+            self.new_case,
+            self.behind.map(|id| id.0),
+            self.basis.map(Basis::code),
+            self.watched.map(|time| time.timestamp_millis()),
+            self.late,
+        ])?;
         Ok(())
     }
 
@@ -202,13 +210,12 @@ impl Delivery {
             Errand::Look | Errand::SendReferral => about.case_key.map(|key| shared.identity.digest("case", key.0.as_bytes())),
             Errand::SendFeedback | Errand::ReportDecision => None,
         };
-        // A wall clock that jumped must not make anything wait longer than it ever would.
-        let longest = if self.state == State::Held { super::LONGEST_HELD } else { super::LONGEST_WAIT };
         Task {
             id: self.id,
             errand: self.errand,
             flow: self.flow(),
-            due: monotonic + (self.due - now).to_std().unwrap_or_default().min(longest),
+            // A wall clock that jumped must not make anything wait longer than it ever would.
+            due: monotonic + (self.due - now).to_std().unwrap_or_default().min(super::LONGEST_WAIT),
             lane: lane.map(short),
             alone: alone.map(short),
             written: self.written,
@@ -232,30 +239,9 @@ fn gaps_from_text(text: &str) -> Vec<Gap> {
     pairs.into_iter().filter_map(|(reason, field)| Some(Gap { reason: Reason::from_code(&reason)?, field })).collect()
 }
 
-/// A time in a row.
-pub(super) fn time(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<DateTime<Utc>>> {
-    Ok(row.get::<_, Option<i64>>(column)?.and_then(DateTime::from_timestamp_millis))
-}
-
-/// A code in a row; an unknown one is an error, so that a newer state is never half understood.
-pub(super) fn code<T>(row: &Row<'_>, column: &str, from: fn(&str) -> Option<T>) -> rusqlite::Result<Option<T>> {
-    let Some(text) = row.get::<_, Option<String>>(column)? else { return Ok(None) };
-    from(&text).map(Some).ok_or_else(|| unreadable(column))
-}
-
-/// An identifier in a row.
-pub(super) fn parsed<T: std::str::FromStr>(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<T>> {
-    let Some(text) = row.get::<_, Option<String>>(column)? else { return Ok(None) };
-    text.parse().map(Some).map_err(|_| unreadable(column))
-}
-
-fn unreadable(column: &str) -> rusqlite::Error {
-    rusqlite::Error::InvalidColumnName(column.to_owned())
-}
-
 /// Deliveries that a condition finds, oldest first.
 pub(super) fn select(connection: &Connection, condition: &str, parameters: &[&dyn ToSql]) -> Result<Vec<Delivery>, Error> {
-    let mut statement = connection.prepare_cached(&format!("SELECT * FROM deliveries WHERE {condition}"))?;
+    let mut statement = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM deliveries WHERE {condition}"))?;
     let rows = statement.query_map(parameters, Delivery::from_row)?;
     Ok(rows.collect::<Result<_, _>>()?)
 }

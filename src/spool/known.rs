@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use rusqlite::OptionalExtension;
 
-use super::{Error, Reading, Tx, delivery::time, seal::Digest};
+use super::{Error, Reading, Tx, row::Cells, seal::Digest};
 use crate::referral::{CaseKey, Decision, InterventionNumber, OutgoingId, ReferralId};
 
 /// Where the newest delivery of a number stands.
@@ -86,12 +86,12 @@ impl Reading<'_> {
             .connection
             .prepare_cached("SELECT content, person, case_hash, last_status FROM known_interventions WHERE number = ?1")?;
         let known = statement.query_row([self.shared.number_digest(number)], |row| {
-            let last_status: Option<String> = row.get("last_status")?;
+            let mut cells = Cells::of(row);
             Ok(KnownIntervention {
-                content: row.get("content")?,
-                person: row.get("person")?,
-                case: row.get("case_hash")?,
-                last_status: last_status.as_deref().and_then(Decision::from_code),
+                content: cells.get()?,
+                person: cells.get()?,
+                case: cells.get()?,
+                last_status: cells.code(Decision::from_code)?,
             })
         });
         Ok(known.optional()?)
@@ -108,7 +108,8 @@ impl Reading<'_> {
         let mut statement =
             self.connection.prepare_cached("SELECT referral, taken FROM known_referrals WHERE outgoing = ?1 ORDER BY taken")?;
         let rows = statement.query_map([self.outgoing_digest(outgoing)], |row| {
-            Ok(KnownReferral { referral: row.get("referral")?, taken: time(row, "taken")?.unwrap_or_default() })
+            let mut cells = Cells::of(row);
+            Ok(KnownReferral { referral: cells.get()?, taken: cells.time()?.ok_or_else(|| cells.unreadable())? })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }

@@ -2,11 +2,11 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 use rusqlite::{OptionalExtension, Row, named_params};
-use uuid::Uuid;
 
 use super::{
     Error, Reading, Tx,
-    delivery::{About, Delivery, code, parsed, time},
+    delivery::{About, Delivery},
+    row::Cells,
 };
 use crate::{
     reason::Reason,
@@ -42,6 +42,10 @@ codes! {
         NotTaken = "not_taken",
         /// Posts were refused.
         InboxRefused = "inbox_refused",
+        /// No reading of changed cases for referrals to UNHCR has come to its end for too long.
+        ReferralsNotRead = "referrals_not_read",
+        /// No reading of changed cases for decisions on UNHCR's requests has come to its end for too long.
+        DecisionsNotRead = "decisions_not_read",
     }
 }
 
@@ -184,7 +188,7 @@ impl Tx<'_> {
         entry: &NewEntry,
         status: Option<u16>,
     ) -> Result<(), Error> {
-        let id = self.next_number()?;
+        let id = self.next_number();
         let mut statement = self.connection.prepare_cached(
             "INSERT INTO entries (id, kind, reason, delivery, intervention, case_id, case_key, referral, status, fields, made)
              VALUES (:id, :kind, :reason, :delivery, :intervention, :case_id, :case_key, :referral, :status, :fields, :made)",
@@ -219,7 +223,9 @@ impl Reading<'_> {
 
     fn entries(&self, condition: &str, id: i64) -> Result<Vec<Entry>, Error> {
         let mut statement = self.connection.prepare_cached(&format!(
-            "SELECT e.*, d.errand FROM entries e LEFT JOIN deliveries d ON d.id = e.delivery WHERE ?1 = ?1 AND {condition} ORDER BY e.id"
+            "SELECT e.id, e.kind, e.reason, e.delivery, d.errand, e.intervention, e.case_id, e.referral, e.status, e.fields, e.count, e.made,
+                e.closed
+             FROM entries e LEFT JOIN deliveries d ON d.id = e.delivery WHERE ?1 = ?1 AND {condition} ORDER BY e.id"
         ))?;
         let rows = statement.query_map([id], entry)?;
         Ok(rows.collect::<Result<_, _>>()?)
@@ -227,21 +233,21 @@ impl Reading<'_> {
 }
 
 fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
-    let fields: Option<String> = row.get("fields")?;
+    let mut cells = Cells::of(row);
     Ok(Entry {
-        id: DeliveryId(row.get("id")?),
-        kind: code(row, "kind", Kind::from_code)?.unwrap_or(Kind::Held),
-        reason: code(row, "reason", Reason::from_code)?,
-        delivery: row.get::<_, Option<i64>>("delivery")?.map(DeliveryId),
-        errand: code(row, "errand", Errand::from_code)?,
-        intervention: parsed(row, "intervention")?,
-        case: parsed(row, "case_id")?,
-        referral: row.get::<_, Option<[u8; 16]>>("referral")?.map(|id| ReferralId(Uuid::from_bytes(id))),
-        status: row.get("status")?,
-        fields: fields.map_or_else(Vec::new, |text| text.split(' ').map(str::to_owned).collect()),
-        count: row.get("count")?,
-        made: time(row, "made")?.unwrap_or_default(),
-        closed: time(row, "closed")?,
+        id: DeliveryId(cells.get()?),
+        kind: cells.code(Kind::from_code)?.ok_or_else(|| cells.unreadable())?,
+        reason: cells.code(Reason::from_code)?,
+        delivery: cells.get::<Option<i64>>()?.map(DeliveryId),
+        errand: cells.code(Errand::from_code)?,
+        intervention: cells.parsed()?,
+        case: cells.parsed()?,
+        referral: cells.uuid()?.map(ReferralId),
+        status: cells.get()?,
+        fields: cells.names()?,
+        count: cells.get()?,
+        made: cells.time()?.ok_or_else(|| cells.unreadable())?,
+        closed: cells.time()?,
     })
 }
 

@@ -157,7 +157,7 @@ impl Tx<'_> {
         }
         let mut again = self.again(&delivery)?;
         self.tell_operator(who, &delivery, None)?;
-        again.id = DeliveryId(self.next_number()?);
+        again.id = DeliveryId(self.next_number());
         self.put(&again)?;
         self.unlist(delivery.id, &[Kind::Withheld, Kind::Refused, Kind::Stopped])?;
         Ok(again.id)
@@ -392,7 +392,7 @@ impl Reading<'_> {
 
     /// The highest number given so far.
     pub fn last_number(&self) -> Result<DeliveryId, Error> {
-        Ok(DeliveryId(self.connection.query_row("SELECT value FROM meta WHERE name = 'number'", [], |row| row.get(0))?))
+        Ok(DeliveryId(super::file::last_number(self.connection)?))
     }
 
     /// Whether somebody attempts this delivery now.

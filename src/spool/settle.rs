@@ -103,29 +103,32 @@ impl Tx<'_> {
         let Report { mut delivery, conclusion, status, fields, notes, service_type } = report;
         let Some(stored) = self.delivery(delivery.id)?.filter(|stored| stored.settled.is_none()) else { return Ok(false) };
         delivery.late = stored.late;
-        let was_held = (stored.state == State::Held).then_some(stored.reason).flatten();
+        // A look again that learnt nothing leaves what is held as it stands: a person must still act, and for the same reason.
+        let held = (stored.state == State::Held).then_some(stored.reason).flatten();
         let mut line = self.about(Event::Later, &delivery);
         line.attempt = Some(delivery.attempts).filter(|attempts| *attempts > 0);
         line.status = status;
         line.fields.clone_from(&fields);
         match conclusion {
             Conclusion::Later { reason, due } => {
-                (delivery.state, delivery.reason, delivery.due) = (State::Waiting, Some(reason), due);
-                self.unlist(delivery.id, &[Kind::Held])?;
+                (delivery.state, delivery.reason, delivery.due) = (waiting(held), held.or(Some(reason)), due);
                 self.put(&delivery)?;
                 self.tell(Activity { outcome: Some(Outcome::Later), reason: Some(reason), due: Some(due), ..line })?;
             }
             Conclusion::Blocked { reason } => {
                 // The delivery waits with its addressee; the log hears once that the addressee is blocked.
-                (delivery.state, delivery.reason, delivery.due) = (State::Waiting, Some(reason), self.now());
+                (delivery.state, delivery.reason, delivery.due) = (waiting(held), held.or(Some(reason)), self.now());
                 self.put(&delivery)?;
             }
             Conclusion::Held { reason, due } => {
                 (delivery.state, delivery.reason, delivery.due) = (State::Held, Some(reason), due);
                 delivery.held_since = delivery.held_since.or(Some(self.now()));
                 self.put(&delivery)?;
-                self.list(&delivery, NewEntry { kind: Kind::Held, reason: Some(reason), fields })?;
-                if was_held != Some(reason) {
+                if held.is_some_and(|held| held != reason) {
+                    // Something else is to be done now: an entry of its own, with an alarm of its own.
+                    self.unlist(delivery.id, &[Kind::Held])?;
+                }
+                if self.list(&delivery, NewEntry { kind: Kind::Held, reason: Some(reason), fields })? {
                     let line = Activity { event: Event::Held, outcome: Some(Outcome::Held), reason: Some(reason), ..line };
                     self.tell(line)?;
                 }
@@ -221,15 +224,17 @@ impl Tx<'_> {
         if may_be_with_dtp(delivery) {
             delivery.watched = Some(self.now() + chrono::TimeDelta::days(1));
         }
+        if delivery.held_since.is_some() || delivery.late {
+            self.unlist(delivery.id, &[Kind::Held, Kind::Late])?;
+        }
         if delivery.errand == Errand::Look {
             self.put(delivery)?;
             for trace in ["DELETE FROM deliveries WHERE id = ?1", "DELETE FROM story WHERE delivery = ?1"] {
                 self.connection.prepare_cached(trace)?.execute([delivery.id.0])?;
             }
-            return self.unlist(delivery.id, &[Kind::Held, Kind::Late]);
+            return Ok(());
         }
         self.put(delivery)?;
-        self.unlist(delivery.id, &[Kind::Held, Kind::Late])?;
         self.tell(Activity { reason, ..line })?;
         let erased = self.connection.prepare_cached("DELETE FROM parcels WHERE delivery = ?1")?.execute([delivery.id.0])?;
         if erased > 0 {
@@ -266,7 +271,7 @@ impl Tx<'_> {
             service: intervention.about.service.clone(),
             ..About::default()
         };
-        let mut feedback = self.new_delivery(Errand::SendFeedback, about)?;
+        let mut feedback = self.new_delivery(Errand::SendFeedback, about);
         feedback.gaps = gaps;
         self.put(&feedback)
     }
@@ -302,9 +307,9 @@ impl Tx<'_> {
     }
 
     /// A new delivery, due now, not yet stored.
-    pub(super) fn new_delivery(&mut self, errand: Errand, about: About) -> Result<Delivery, Error> {
-        Ok(Delivery {
-            id: DeliveryId(self.next_number()?),
+    pub(super) fn new_delivery(&mut self, errand: Errand, about: About) -> Delivery {
+        Delivery {
+            id: DeliveryId(self.next_number()),
             errand,
             state: State::Waiting,
             about,
@@ -322,7 +327,7 @@ impl Tx<'_> {
             basis: None,
             watched: None,
             late: false,
-        })
+        }
     }
 
     /// An intervention's attempt has ended: what waits behind it is judged as if it had just come.
@@ -370,6 +375,11 @@ impl Tx<'_> {
         }
         Ok(())
     }
+}
+
+/// Where a delivery waits that could not be attempted to its end.
+const fn waiting(held: Option<Reason>) -> State {
+    if held.is_some() { State::Held } else { State::Waiting }
 }
 
 /// Whether a referral that is settled now was taken by DTP, or may have been: it is watched for withdrawal.

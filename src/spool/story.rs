@@ -1,13 +1,10 @@
 //! The stories: what happened to each delivery, and what happened at all, kept with the state they belong to.
 
 use chrono::{DateTime, Utc};
-use rusqlite::{Row, named_params};
+use rusqlite::{Row, named_params, params};
 use uuid::Uuid;
 
-use super::{
-    Error, Reading, Tx,
-    delivery::{Delivery, code, parsed, time},
-};
+use super::{Error, Reading, Tx, delivery::Delivery, row::Cells};
 use crate::{
     activity::{Activity, Basis, Event, Outcome},
     reason::Reason,
@@ -51,30 +48,29 @@ impl Tx<'_> {
             let mut statement = self.connection.prepare_cached(
                 "INSERT INTO story (delivery, time, event, post, addressee, intervention, case_id, referral, attempt, outcome, reason,
                     fields, status, basis, new_case, count, due, noticed, who)
-                 VALUES (:delivery, :time, :event, :post, :addressee, :intervention, :case_id, :referral, :attempt, :outcome, :reason,
-                    :fields, :status, :basis, :new_case, :count, :due, :noticed, :who)",
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
             )?;
-            statement.execute(named_params! {
-                ":delivery": activity.delivery.map(|id| id.0),
-                ":time": self.now.timestamp_millis(),
-                ":event": activity.event.code(),
-                ":post": activity.post.filter(|_| !of_delivery).map(Uuid::into_bytes),
-                ":addressee": activity.addressee.filter(|_| !of_delivery).map(System::code),
-                ":intervention": number,
-                ":case_id": case,
-                ":referral": activity.referral.filter(|_| !of_delivery).map(|id| id.0.into_bytes()),
-                ":attempt": activity.attempt,
-                ":outcome": activity.outcome.map(Outcome::code),
-                ":reason": activity.reason.map(Reason::code),
-                ":fields": (!activity.fields.is_empty()).then(|| activity.fields.join(" ")),
-                ":status": activity.status,
-                ":basis": activity.basis.map(Basis::code),
-                ":new_case": activity.new_case,
-                ":count": activity.count,
-                ":due": activity.due.map(|time| time.timestamp_millis()),
-                ":noticed": activity.noticed.map(|time| time.timestamp_millis()),
-                ":who": activity.who,
-            })?;
+            statement.execute(params![
+                activity.delivery.map(|id| id.0),
+                self.now.timestamp_millis(),
+                activity.event.code(),
+                activity.post.filter(|_| !of_delivery).map(Uuid::into_bytes),
+                activity.addressee.filter(|_| !of_delivery).map(System::code),
+                number,
+                case,
+                activity.referral.filter(|_| !of_delivery).map(|id| id.0.into_bytes()),
+                activity.attempt,
+                activity.outcome.map(Outcome::code),
+                activity.reason.map(Reason::code),
+                (!activity.fields.is_empty()).then(|| activity.fields.join(" ")),
+                activity.status,
+                activity.basis.map(Basis::code),
+                activity.new_case,
+                activity.count,
+                activity.due.map(|time| time.timestamp_millis()),
+                activity.noticed.map(|time| time.timestamp_millis()),
+                activity.who,
+            ])?;
         }
         self.told.lines.push((self.now, activity));
         Ok(())
@@ -101,8 +97,10 @@ impl Reading<'_> {
     /// The lines wanted, oldest first, at most `most` of them.
     pub fn story(&self, wanted: &Wanted, most: u32) -> Result<Vec<Line>, Error> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT story.rowid AS place, story.*, d.errand, d.walk, d.post AS d_post, d.intervention AS d_intervention,
-                d.case_id AS d_case_id, d.referral AS d_referral
+            "SELECT story.rowid, story.time, story.event, d.errand, d.walk, coalesce(d.post, story.post), story.delivery, story.addressee,
+                coalesce(d.intervention, story.intervention), coalesce(d.case_id, story.case_id), coalesce(d.referral, story.referral),
+                story.attempt, story.outcome, story.reason, story.fields, story.status, story.basis, story.new_case, story.count,
+                story.due, story.noticed, story.who
              FROM story LEFT JOIN deliveries d ON d.id = story.delivery
              WHERE story.rowid > :after
                AND (:since IS NULL OR story.time >= :since)
@@ -127,37 +125,37 @@ impl Reading<'_> {
 }
 
 fn line(row: &Row<'_>) -> rusqlite::Result<Line> {
-    let errand = code(row, "errand", Errand::from_code)?;
-    let walk = code(row, "walk", Walk::from_code)?;
-    let fields: Option<String> = row.get("fields")?;
-    let event = code(row, "event", Event::from_code)?.unwrap_or(Event::Operator);
-    let uuid = |column: &str| Ok::<_, rusqlite::Error>(row.get::<_, Option<[u8; 16]>>(column)?.map(Uuid::from_bytes));
+    let mut cells = Cells::of(row);
+    let place = cells.get()?;
+    let time = cells.time()?.ok_or_else(|| cells.unreadable())?;
+    let event = cells.code(Event::from_code)?.ok_or_else(|| cells.unreadable())?;
+    let errand = cells.code(Errand::from_code)?;
+    let walk = cells.code(Walk::from_code)?;
     let activity = Activity {
         flow: errand.map(|errand| match errand {
             Errand::OpenIntervention | Errand::SendFeedback | Errand::ReportDecision => Flow::ToPrimero,
             Errand::SendReferral | Errand::RecordDecision => Flow::ToDtp,
             Errand::Look => walk.map_or(Flow::ToDtp, Walk::flow),
         }),
-        post: uuid("d_post")?.or(uuid("post")?),
-        delivery: row.get::<_, Option<i64>>("delivery")?.map(DeliveryId),
         errand,
-        addressee: code(row, "addressee", System::from_code)?.or(errand.map(Errand::addressee)),
-        intervention: parsed(row, "d_intervention")?.or(parsed(row, "intervention")?),
-        case: parsed(row, "d_case_id")?.or(parsed(row, "case_id")?),
-        referral: uuid("d_referral")?.or(uuid("referral")?).map(ReferralId),
-        attempt: row.get("attempt")?,
-        outcome: code(row, "outcome", Outcome::from_code)?,
-        reason: code(row, "reason", Reason::from_code)?,
-        fields: fields.map_or_else(Vec::new, |text| text.split(' ').map(str::to_owned).collect()),
-        status: row.get("status")?,
-        basis: code(row, "basis", Basis::from_code)?,
-        new_case: row.get("new_case")?,
-        count: row.get("count")?,
-        due: time(row, "due")?,
-        noticed: time(row, "noticed")?,
-        who: row.get("who")?,
+        post: cells.uuid()?,
+        delivery: cells.get::<Option<i64>>()?.map(DeliveryId),
+        addressee: cells.code(System::from_code)?.or(errand.map(Errand::addressee)),
+        intervention: cells.parsed()?,
+        case: cells.parsed()?,
+        referral: cells.uuid()?.map(ReferralId),
+        attempt: cells.get()?,
+        outcome: cells.code(Outcome::from_code)?,
+        reason: cells.code(Reason::from_code)?,
+        fields: cells.names()?,
+        status: cells.get()?,
+        basis: cells.code(Basis::from_code)?,
+        new_case: cells.get()?,
+        count: cells.get()?,
+        due: cells.time()?,
+        noticed: cells.time()?,
+        who: cells.get()?,
         ..Activity::new(event)
     };
-    let time = time(row, "time")?.ok_or_else(|| rusqlite::Error::InvalidColumnName("time".to_owned()))?;
-    Ok(Line { place: row.get("place")?, time, activity })
+    Ok(Line { place, time, activity })
 }

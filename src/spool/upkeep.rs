@@ -7,14 +7,15 @@ use rusqlite::Connection;
 
 use super::{
     Error, Reading, Shared, Tx,
-    delivery::{Delivery, code, select, time},
+    delivery::{COLUMNS, Delivery, select},
     list::{Kind, NewEntry},
+    row::Cells,
     seal::Digest,
 };
 use crate::{
     activity::{Activity, Event},
     reason::Reason,
-    referral::{DeliveryId, Errand, System, Walk},
+    referral::{DeliveryId, Errand, State, System, Walk},
 };
 
 /// Content is erased after this, whatever became of it.
@@ -44,11 +45,18 @@ pub(super) fn void_leases(connection: &Connection, shared: &Shared) -> Result<()
         [],
     )?;
     let (now, monotonic) = (shared.clock.now(), shared.clock.monotonic());
-    let mut statement = connection.prepare("SELECT * FROM deliveries WHERE settled IS NULL AND behind IS NULL ORDER BY id")?;
+    let mut statement =
+        connection.prepare(&format!("SELECT {COLUMNS} FROM deliveries WHERE settled IS NULL AND behind IS NULL ORDER BY id"))?;
     let rows = statement.query_map([], Delivery::from_row)?;
     let mut agenda = shared.agenda();
+    // One after the other: a long list of what waits is never in memory at once.
     for delivery in rows {
-        agenda.put(delivery?.task(shared, now, monotonic));
+        let delivery = delivery?;
+        let mut task = delivery.task(shared, now, monotonic);
+        if delivery.state == State::Held {
+            task.due = task.due.min(monotonic + super::LONGEST_HELD);
+        }
+        agenda.put(task);
     }
     Ok(())
 }
@@ -56,14 +64,15 @@ pub(super) fn void_leases(connection: &Connection, shared: &Shared) -> Result<()
 impl Reading<'_> {
     /// The systems that were blocked when the state was last written.
     pub fn blocks(&self) -> Result<Vec<StoredBlock>, Error> {
-        let mut statement = self.connection.prepare("SELECT * FROM blocked")?;
+        let mut statement = self.connection.prepare("SELECT addressee, reason, since, next_probe, secret FROM blocked")?;
         let rows = statement.query_map([], |row| {
+            let mut cells = Cells::of(row);
             Ok(StoredBlock {
-                addressee: code(row, "addressee", System::from_code)?.unwrap_or(System::Primero),
-                reason: code(row, "reason", Reason::from_code)?.unwrap_or(Reason::Unauthorized),
-                since: time(row, "since")?.unwrap_or_default(),
-                next_probe: time(row, "next_probe")?.unwrap_or_default(),
-                secret: row.get("secret")?,
+                addressee: cells.code(System::from_code)?.ok_or_else(|| cells.unreadable())?,
+                reason: cells.code(Reason::from_code)?.ok_or_else(|| cells.unreadable())?,
+                since: cells.time()?.ok_or_else(|| cells.unreadable())?,
+                next_probe: cells.time()?.ok_or_else(|| cells.unreadable())?,
+                secret: cells.get()?,
             })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
@@ -211,7 +220,8 @@ impl Tx<'_> {
         let day = TimeDelta::days(1);
         let mut statement = self.connection.prepare_cached(
             "UPDATE entries SET alarmed = ?1
-             WHERE closed IS NULL AND kind IN ('held', 'late', 'withdrawn_after_send', 'number_already_delivered', 'not_stored', 'conflict')
+             WHERE closed IS NULL AND kind IN ('held', 'late', 'withdrawn_after_send', 'number_already_delivered', 'not_stored', 'conflict',
+                                            'referrals_not_read', 'decisions_not_read')
                AND coalesce(alarmed, CASE kind WHEN 'withdrawn_after_send' THEN made ELSE 0 END) <= ?2
              RETURNING id, kind, reason",
         )?;
@@ -262,7 +272,7 @@ pub(super) fn checkpoint(connection: &Connection, shared: &Shared) -> Result<(),
     // Nobody's answer waits for a reader in the way.
     connection.busy_timeout(Duration::ZERO)?;
     let busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0));
-    connection.busy_timeout(super::BUSY)?;
+    connection.busy_timeout(super::file::BUSY)?;
     let busy = busy?;
     let left: u64 = connection.query_row("PRAGMA freelist_count", [], |row| row.get(0))?;
     shared.erased.store(busy || left > 0, Ordering::Relaxed);

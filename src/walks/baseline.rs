@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::{PER, WalkError, Walks, report_to_health};
 use crate::{
     decisions::{Decided, decisions_in},
-    primero::Trouble,
+    primero::{Row, Trouble},
     programme::Programme,
     referral::Walk,
     walk::{NotAsAsked, Position, Walker},
@@ -40,11 +40,16 @@ async fn learn(programme: &Programme) -> Result<Learnt, WalkError> {
     let module = programme.mapping.module();
     while let Some(ask) = walker.request() {
         let page = programme.primero.changed_cases(ask.since, ask.page, ask.per, module, &programme.fields.walk()).await?;
-        let stamps: Vec<_> = page.cases.iter().map(|case| (case.key, case.last_updated_at)).collect();
-        let step = walker.page(&stamps, page.per).map_err(|NotAsAsked| Trouble::FilterIgnored)?;
+        let step = walker.page(&super::stamps(&page), page.per).map_err(|NotAsAsked| Trouble::FilterIgnored)?;
+        // What cannot be read would be told to UNHCR later as if it were new, so a baseline is whole or none.
+        let cases = page.rows.into_iter().map(|row| match row {
+            Row::Case(case) => Ok(case),
+            Row::Unreadable { .. } => Err(WalkError::Unreadable(1)),
+        });
+        let cases = cases.collect::<Result<Vec<_>, _>>()?;
         learnt.cases += step.new.len() as u64;
         let mut decided = Vec::new();
-        for case in step.new.iter().filter_map(|index| page.cases.get(*index)).filter(|case| case.enabled) {
+        for case in step.new.iter().filter_map(|index| cases.get(*index)).filter(|case| case.enabled) {
             for (number, decision) in decisions_in(case) {
                 if let Decided::Once(decision, _) = decision {
                     decided.push((number, case.key, decision));

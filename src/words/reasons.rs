@@ -74,7 +74,7 @@ pub const fn words(reason: Reason) -> Words {
             "Make sure with UNHCR which child is meant and correct the number in Primero, or have UNHCR send it right. Then `referrald deliveries retry ID`.",
         ),
         Reason::SimilarNumber => note(
-            "A case carries a number that differs from UNHCR's only by upper and lower case or by blanks.",
+            "A case carries a number that differs from UNHCR's only by upper and lower case or by blanks, or so many cases contain the number that nobody can say that none does.",
             "If it is the same child, correct the number in Primero. It is looked at again every 30 minutes, or at once with `referrald deliveries retry ID`.",
         ),
         Reason::IdentityDiffers => note(

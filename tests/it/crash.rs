@@ -1,4 +1,14 @@
-//! A crash between every two requests: the daemon breaks off, starts again on the same state, and nothing is lost or done twice.
+//! Crashes: the daemon breaks off, starts again on the same state, and nothing is lost or done twice.
+//!
+//! Here it breaks off at each request, seen from the other system; the rooms inside kill the real process, cut its power, fill its
+//! disk and give it back yesterday's backup.
+
+mod disk;
+mod kills;
+mod ledger;
+mod power;
+mod restored;
+mod steps;
 
 use std::time::Duration;
 

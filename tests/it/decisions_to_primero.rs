@@ -113,6 +113,30 @@ async fn the_id_is_read_whatever_its_case() {
 }
 
 #[tokio::test]
+async fn a_case_whose_id_stands_in_upper_case_in_primero_is_found() {
+    let world = World::new().await;
+    let child = child_referred(&world, json!({ "case_id": "5AFE0000-0000-4000-8000-00000000ABCD" }));
+    world.walk(Walk::Referrals).await;
+    let [id] = sent_ids(&world).try_into().unwrap();
+    world.decide(json!([decision(&id, ACCEPTED, json!({}))])).await;
+    assert_eq!(standing(&world, child), Standing::Accepted);
+    assert_eq!(world.list(), Vec::<String>::new());
+    world.end().await;
+}
+
+#[tokio::test]
+async fn an_id_that_is_only_a_part_of_a_cases_id_names_no_case() {
+    for part in ["5afe0000-0000-4000-8000-00000000abcd", "5afe0000"] {
+        let world = World::new().await;
+        let child = child_referred(&world, json!({ "case_id": "5AFE0000-0000-4000-8000-00000000ABCDE" }));
+        let outgoing = child.outgoing(&world);
+        let id = format!("{part}#{}", &outgoing[outgoing.len() - 12..]);
+        world.decide(json!([decision(&id, ACCEPTED, json!({}))])).await;
+        assert_held(world, "no_such_referral").await;
+    }
+}
+
+#[tokio::test]
 async fn a_repeat_writes_nothing() {
     let mut world = World::new().await;
     let child = child_sent(&world).await;

@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use chrono::{DateTime, TimeDelta, Utc};
 use referrald::sandbox::{
     Endpoint, Fault, Rule,
     dtp::{SUBSCRIPTION_KEY, SUBSCRIPTION_KEY_HEADER, Shows, THUMBPRINT_HEADER},
@@ -243,4 +244,61 @@ async fn an_answer_that_is_not_one_is_tried_again() {
         assert!(world.heard(referrald::activity::Event::FeedbackSent), "{place}");
         world.end().await;
     }
+}
+
+/// Our client certificate ends on this day.
+fn certificate_until(world: &World, (year, month, day): (i32, u8, u8)) {
+    let client = world.stage.authority.issue(Wish::client("referrald").until(year, month, day));
+    let secrets = world.stage.directory().join("secrets");
+    write_secret(&secrets.join("client.crt.pem"), &client.certificate_pem()).unwrap();
+    write_secret(&secrets.join("client.key.pem"), &client.key_pem()).unwrap();
+}
+
+fn count(world: &World, event: &str) -> usize {
+    world.events().iter().filter(|other| *other == event).count()
+}
+
+#[tokio::test]
+async fn an_expired_certificate_at_the_start_blocks_dtp_before_dtp_is_asked_and_the_inbox_accepts() {
+    let mut world = World::without_daemon(&[]).await;
+    certificate_until(&world, (2026, 3, 2));
+    world.start().await;
+    world.settle().await;
+    assert_eq!(world.events(), ["blocked certificate_expired"]);
+    world.refer(json!([nth(1)])).await;
+    assert_eq!(world.stage.primero.case_count(), 1, "the other side goes on");
+    assert_eq!(world.told_dtp(), Vec::<Value>::new());
+    let (_, page) = world.page("/readyz").await;
+    assert_eq!(serde_json::from_str::<Value>(&page).unwrap()["dtp"]["reason"], "certificate_expired");
+
+    // Nothing is refused before its time, and a new certificate is tried at once.
+    world.stop().await;
+    certificate_until(&world, (2090, 1, 1));
+    world.start().await;
+    world.settle().await;
+    assert_eq!(world.told_dtp().len(), 1);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_certificate_that_expires_at_work_blocks_dtp_once_and_probes_go_on() {
+    let mut world = World::without_daemon(&[]).await;
+    certificate_until(&world, (2089, 1, 1));
+    world.start().await;
+    let days = "2089-01-01T00:00:00Z".parse::<DateTime<Utc>>().unwrap() - world.clock.now();
+    world.pass((days - TimeDelta::seconds(1)).to_std().unwrap()).await;
+    assert_eq!(count(&world, "blocked certificate_expired"), 0);
+    world.pass(Duration::from_secs(1)).await;
+    assert_eq!(count(&world, "blocked certificate_expired"), 1);
+
+    world.refer(json!([nth(1)])).await;
+    world.pass(10 * MINUTE - Duration::from_secs(1)).await;
+    assert_eq!(world.told_dtp(), Vec::<Value>::new(), "ten minutes to the first probe");
+    // By the clock of DTP it is good still; whoever takes it, gets what is due.
+    world.pass(Duration::from_secs(1)).await;
+    assert_eq!(world.told_dtp().len(), 1);
+    assert_eq!(count(&world, "unblocked"), 1);
+    world.pass(HOUR).await;
+    assert_eq!(count(&world, "blocked certificate_expired"), 1, "DTP takes it, so it is not blocked again");
+    world.end().await;
 }

@@ -73,6 +73,15 @@ pub fn child_referred(world: &World, change: Value) -> Referred {
     refer_service(world, case, json!({}))
 }
 
+/// A child without consent, referred by exception.
+pub fn referred_by_exception(world: &World) -> Referred {
+    let case = world.register(json!({ "consent_for_services": false }));
+    let staff = world.stage.primero.staff(CASE_WORKER);
+    let service = staff.add_service(case, service(json!({})));
+    let referral = NewReferral::to(UNHCR).for_service("alternative_care", &service.to_string()).overriding_consent();
+    Referred { case, service, referral: staff.refer(case, referral).unwrap() }
+}
+
 /// Another referral of the same service.
 pub fn refer_again(world: &World, referred: Referred) -> Referred {
     let staff = world.stage.primero.staff(CASE_WORKER);

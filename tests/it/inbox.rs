@@ -1,5 +1,8 @@
 //! The inbox: every answer it gives, as a problem document or as a receipt, and what the operator hears of those it refused.
 
+mod door;
+mod no_room;
+
 use std::time::Duration;
 
 use base64::{Engine, prelude::BASE64_STANDARD};

@@ -2,19 +2,25 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot unwrap has found something")]
 
+mod alarms;
 mod cli;
 mod country;
 mod crash;
 mod decisions_to_dtp;
 mod decisions_to_primero;
 mod dtp_door;
+mod flood;
 mod flow1;
 mod flow2;
 mod health;
+mod held;
 mod house;
 mod inbox;
+mod play;
 mod privacy;
 mod shutdown;
 mod state;
+mod timetable;
+mod unreadable_rows;
 mod walks;
 mod world;

@@ -1,5 +1,8 @@
 //! An orderly end: attempts under way are finished, nothing new is begun, and the next start goes on from there.
 
+use std::time::Duration;
+
+use chrono::TimeDelta;
 use referrald::{
     activity::Event,
     sandbox::{Endpoint, Fault, Gate, Rule},
@@ -44,6 +47,47 @@ async fn an_attempt_under_way_is_finished_before_the_end_and_nothing_is_done_twi
 }
 
 #[tokio::test]
+async fn an_end_does_not_wait_for_ever_for_a_state_that_takes_no_ending_and_nothing_is_done_twice() {
+    for endpoint in [Endpoint::CreateCase, Endpoint::DtpDecision] {
+        let mut world = World::new().await;
+        let gate = Gate::closed();
+        let faults = if endpoint == Endpoint::DtpDecision { world.stage.dtp.faults() } else { world.stage.primero.faults() };
+        faults.plant(Rule::on(endpoint).once(), Fault::hold(&gate));
+        let body =
+            json!({ "request_type": "PrimeroOutgoingReferral", "interventions": [intervention("989-26-TEST-0001", json!({}))] });
+        assert_eq!(world.post(&body).await.0, StatusCode::ACCEPTED);
+        gate.arrived(1).await;
+        let refuse = "CREATE TRIGGER refused BEFORE UPDATE ON deliveries BEGIN SELECT raise(ABORT, 'refused'); END";
+        world.database().execute_batch(refuse).unwrap();
+        gate.open();
+        let began = world.clock.now();
+        let (clock, ended) = (world.clock.clone(), tokio_util::sync::CancellationToken::new());
+        tokio::join!(
+            async {
+                world.stop().await;
+                ended.cancel();
+            },
+            async {
+                while !ended.is_cancelled() {
+                    clock.advance(Duration::from_secs(1));
+                    tokio::task::yield_now().await;
+                }
+            }
+        );
+        assert!(world.clock.now() - began >= TimeDelta::seconds(90), "{endpoint:?}: it was offered for a while");
+        assert!(!world.heard(Event::FeedbackSent));
+        world.database().execute_batch("DROP TRIGGER refused").unwrap();
+        world.start().await;
+        world.settle().await;
+        assert_eq!(world.stage.primero.services(world.case_of(PERSON)).len(), 1, "{endpoint:?}: Primero got it once");
+        let told = world.told_dtp();
+        assert_eq!(told.len(), if endpoint == Endpoint::DtpDecision { 2 } else { 1 }, "towards DTP at least once");
+        assert!(told.iter().all(|other| *other == told[0]), "and always the same");
+        world.end().await;
+    }
+}
+
+#[tokio::test]
 async fn what_waits_at_the_end_is_taken_up_at_the_next_start() {
     let mut world = World::new().await;
     world.stage.primero.go_down().await;
@@ -51,7 +95,7 @@ async fn what_waits_at_the_end_is_taken_up_at_the_next_start() {
     world.stop().await;
     world.stage.primero.come_up().await.unwrap();
     world.start().await;
-    world.pass(std::time::Duration::from_secs(60)).await;
+    world.pass(Duration::from_secs(60)).await;
     assert_eq!(world.told_dtp().len(), 1);
     world.end().await;
 }

@@ -300,3 +300,65 @@ async fn deep_pages_are_asked_only_within_a_second_that_holds_more_than_a_page()
     assert_eq!(world.told_dtp(), Vec::<Value>::new());
     world.end().await;
 }
+
+#[tokio::test]
+async fn a_walk_that_does_not_come_to_its_end_for_too_long_is_on_the_operators_list_until_one_does() {
+    for (status, reason) in [(500, "server_error"), (503, "gateway_error"), (401, "unauthorized")] {
+        let mut world = World::new().await;
+        let sick = world.stage.primero.faults().plant(Rule::on(Endpoint::ChangedCases), Fault::status(status));
+        assert!(world.try_walk(Walk::Referrals).await.is_err());
+        assert!(world.try_walk(Walk::Decisions).await.is_err());
+        world.pass(4 * HOUR - MINUTE).await;
+        assert!(world.try_walk(Walk::Referrals).await.is_err());
+        assert_eq!(world.list(), Vec::<String>::new(), "{status}");
+        // Not even a restart makes it look younger.
+        world.restart().await;
+        world.pass(MINUTE).await;
+        assert_eq!(world.list(), ["referrals_not_read", "decisions_not_read"], "{status}");
+        assert!(world.try_walk(Walk::Referrals).await.is_err());
+        assert_eq!(world.list()[0], format!("referrals_not_read {reason}"), "what stands in the way now");
+        sick.pull();
+        world.pass(2 * HOUR).await;
+        world.walk(Walk::Referrals).await;
+        assert_eq!(world.list(), ["decisions_not_read"], "{status}: each for itself");
+        world.walk(Walk::Decisions).await;
+        assert_eq!(world.list(), Vec::<String>::new(), "{status}: done by itself");
+        world.pass(5 * HOUR).await;
+        assert_eq!(world.list(), Vec::<String>::new(), "{status}");
+        world.end().await;
+    }
+}
+
+#[tokio::test]
+async fn a_walk_that_is_not_wanted_is_not_missed() {
+    let mut world = World::new().await;
+    world.stage.primero.faults().plant(Rule::on(Endpoint::ChangedCases), Fault::status(500));
+    assert!(world.try_walk(Walk::Referrals).await.is_err());
+    world.pass(4 * HOUR).await;
+    assert_eq!(world.list(), ["referrals_not_read"]);
+    world.restart_with(&[("REFERRALD__FLOWS__TO_DTP", "false")]).await;
+    assert!(matches!(world.try_walk(Walk::Referrals).await, Err(WalkError::Resting)));
+    assert_eq!(world.list(), Vec::<String>::new());
+    world.restart_with(&[]).await;
+    world.pass(5 * HOUR).await;
+    assert_eq!(world.list(), Vec::<String>::new());
+    world.end().await;
+}
+
+#[tokio::test]
+async fn rows_that_nobody_can_name_come_onto_the_operators_list_too() {
+    let world = World::new().await;
+    let row = json!({ "id": Uuid::new_v4().to_string(), "enabled": true, "last_updated_at": "2026-03-02T08:00:00.000Z" });
+    let body = json!({ "data": [row, "a text"], "metadata": { "total": 2, "per": 1000, "page": 1 } }).to_string();
+    let answer = Fault::answer(200, "application/json; charset=utf-8", body);
+    let spoiled = world.stage.primero.faults().plant(Rule::on(Endpoint::ChangedCases), answer);
+    for _ in 0..2 {
+        assert!(matches!(world.try_walk(Walk::Referrals).await, Err(WalkError::Unreadable(1))));
+        world.pass(4 * HOUR).await;
+    }
+    assert_eq!(world.list(), ["referrals_not_read not_as_promised"]);
+    spoiled.pull();
+    world.walk(Walk::Referrals).await;
+    assert_eq!(world.list(), Vec::<String>::new());
+    world.end().await;
+}

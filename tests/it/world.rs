@@ -185,6 +185,15 @@ impl World {
         self.daemon().walk(walk).await
     }
 
+    /// The ticker knocks, and the timetables have been looked at. What was due is under way.
+    pub async fn tick(&self) {
+        let ticks = self.ticks.as_ref().expect("the daemon runs");
+        // There is room for one: the third is put down only when the second was taken up, so the first is dealt with.
+        for _ in 0..3 {
+            ticks.send(()).await.expect("the walks listen");
+        }
+    }
+
     /// The feedback and decisions that DTP has taken, in order.
     pub fn told_dtp(&self) -> Vec<Value> {
         self.stage.dtp.bodies(Endpoint::DtpDecision)
@@ -273,9 +282,14 @@ impl World {
     /// A world with a running daemon, some of whose settings are changed where no variable can.
     pub async fn changing(change: impl FnOnce(&mut Settings)) -> Self {
         let mut world = Self::without_daemon(&[]).await;
-        change(&mut world.settings);
+        world.change(change);
         world.start().await;
         world
+    }
+
+    /// From the next start on, some settings hold that no variable can change.
+    pub fn change(&mut self, change: impl FnOnce(&mut Settings)) {
+        change(&mut self.settings);
     }
 
     /// Ends a test to which it does not matter what is left.

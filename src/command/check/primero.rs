@@ -179,7 +179,7 @@ async fn users(client: &Client, settings: &Settings, mapping: Option<&Mapping>, 
 /// A search for what we must not see has to find nothing.
 async fn unseen(client: &Client, findings: &mut Findings) {
     match client.changed_cases(DateTime::UNIX_EPOCH, 1, 1, GBV, &["module_id"]).await {
-        Ok(page) if page.cases.is_empty() => {}
+        Ok(page) if page.rows.is_empty() => {}
         Ok(_) => findings.problems.push(Problem::outside(
             "cases of gender-based violence can be read with our account (hint: take the module away from the account; this system \
              must not see them)",

@@ -1,5 +1,7 @@
 //! What lies on this machine: configuration, credentials, mapping. Nobody is asked.
 
+use std::path::Path;
+
 use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::{Findings, Problem};
@@ -7,7 +9,7 @@ use crate::{
     config::Settings,
     credentials::{self, ClientCertificate, Secret, Validity},
     mapping::{Mapping, examples},
-    programme::standing::{Standing, standing},
+    programme::standing::standing,
 };
 
 /// What is read without a problem and cannot be meant so all the same.
@@ -39,7 +41,7 @@ pub(super) fn configuration(settings: &Settings, now: DateTime<Utc>) -> Findings
 /// Every file that holds a secret or a certificate, each by itself.
 pub(super) fn credentials(settings: &Settings, now: DateTime<Utc>) -> (Findings, Option<ClientCertificate>) {
     let certificate = ClientCertificate::of(settings);
-    let tls = |roots: Option<&std::path::Path>| credentials::tls_client_config(roots, None).map(drop);
+    let tls = |roots: Option<&Path>| credentials::tls_client_config(roots, None).map(drop);
     let results = [
         credentials::state_keys(&settings.state.key_files).map(drop),
         Secret::read(&settings.primero.password_file).map(drop),
@@ -75,9 +77,8 @@ pub(super) fn credentials(settings: &Settings, now: DateTime<Utc>) -> (Findings,
     (Findings { problems, notes: Vec::new() }, certificate)
 }
 
-/// The mapping, its examples, and whether the lists of the configuration speak its words.
-pub(super) fn mapping(settings: &Settings) -> (Findings, Option<Mapping>) {
-    let directory = &settings.mapping_directory;
+/// The mapping and its examples.
+pub(super) fn mapping(directory: &Path) -> (Findings, Option<Mapping>) {
     let mapping = match Mapping::load(directory) {
         Ok(mapping) => mapping,
         Err(problems) => {
@@ -90,6 +91,11 @@ pub(super) fn mapping(settings: &Settings) -> (Findings, Option<Mapping>) {
         Ok(count) => findings.notes.push(format!("version {}, {count} examples", mapping.version())),
         Err(failures) => findings.problems.extend(failures.into_iter().map(Problem::configuration)),
     }
+    (findings, Some(mapping))
+}
+
+/// Whether the lists of the configuration speak the words of the mapping, and whether the mapping may be used as it stands.
+pub(super) fn fitness(settings: &Settings, mapping: &Mapping, findings: &mut Findings) {
     let listed = [
         ("flow1.service_types", &settings.flow1.service_types, mapping.service_types_in()),
         ("referrals.service_types", &settings.referrals.service_types, mapping.service_types_out()),
@@ -103,10 +109,9 @@ pub(super) fn mapping(settings: &Settings) -> (Findings, Option<Mapping>) {
             )));
         }
     }
-    let Standing { refused, warned } = standing(settings, &mapping);
-    findings.problems.extend(refused.into_iter().map(Problem::configuration));
-    findings.notes.extend(warned);
-    (findings, Some(mapping))
+    let judged = standing(settings, mapping);
+    findings.problems.extend(judged.refused.into_iter().map(Problem::configuration));
+    findings.notes.extend(judged.warned);
 }
 
 fn stamp(time: DateTime<Utc>) -> String {

@@ -19,6 +19,10 @@ pub(super) fn inbox(reading: &mut Reading, zone: Tz) -> Option<Inbox> {
     let max_waiting = reading.read("inbox.max_waiting", values::whole(1..=10_000_000_u64));
     let max_connections = reading.read("inbox.max_connections", values::whole(1..=65_535_usize));
     let behind_proxy = reading.read("inbox.behind_proxy", values::truth);
+    let trusted_proxies = reading.read("inbox.trusted_proxies", values::networks);
+    if behind_proxy == Some(false) && trusted_proxies.as_ref().is_some_and(|proxies| !proxies.is_empty()) {
+        reading.refuse("inbox.trusted_proxies", "names proxies, but `inbox.behind_proxy` is false");
+    }
     let tls = tls(reading);
     let keys = keys(reading, zone);
     if let (Some(listen), Some(false), Some(None)) = (listen, behind_proxy, &tls)
@@ -37,6 +41,7 @@ pub(super) fn inbox(reading: &mut Reading, zone: Tz) -> Option<Inbox> {
         max_waiting: max_waiting?,
         max_connections: max_connections?,
         behind_proxy: behind_proxy?,
+        trusted_proxies: trusted_proxies?,
         tls: tls?,
         keys: keys?,
     })

@@ -143,7 +143,7 @@ fn the_defaults_are_those_that_were_agreed() {
     let inbox = &settings.inbox;
     insta::assert_compact_debug_snapshot!((settings.environment, settings.admin, settings.activity_file), @"(Test, Admin { listen: 127.0.0.1:9090 }, None)");
     insta::assert_compact_debug_snapshot!(
-        (inbox.listen, &inbox.path, inbox.max_body, inbox.max_waiting, inbox.max_connections, inbox.behind_proxy), @r#"(127.0.0.1:8080, "/inbox", 1048576, 100000, 1024, false)"#);
+        (inbox.listen, &inbox.path, inbox.max_body, inbox.max_waiting, inbox.max_connections, inbox.behind_proxy, &inbox.trusted_proxies), @r#"(127.0.0.1:8080, "/inbox", 1048576, 100000, 1024, false, [])"#);
     insta::assert_compact_debug_snapshot!((settings.delivery, settings.state.keep_settled, settings.state.max_size), @"(Delivery { first_pause: 5s, longest_pause: 900s, alarm_after: 14400s, give_up_after: 259200s }, 15552000s, 2147483648)");
     insta::assert_compact_debug_snapshot!((settings.consent, settings.flow1, settings.referrals), @r#"(Consent { require: ["consent_for_services", "disclosure_other_orgs"], hold_if_set: [], valid_until_field: None, exception: Hold }, Flow1 { closed_case: Hold, hold_for: 86400s, service_types: ["Alternative Care"], agencies: [] }, Referrals { implementing_agencies: ["UNHCR"], recipients: ["unhcr_cw"], recipient_agencies: [], owner_agencies: ["agency-1"], service_types: ["alternative_care"], modules: ["primeromodule-cp"] })"#);
     let (primero, dtp) = (settings.primero, settings.dtp);

@@ -211,6 +211,7 @@ fn what_contradicts_itself_is_refused() {
         ("inbox", "", "listen = \"[::]:8080\""),
         ("inbox", "", "listen = \"127.0.0.1:9090\""),
         ("inbox", "", "listen = \"0.0.0.0:9090\"\nbehind_proxy = true"),
+        ("inbox", "", "trusted_proxies = [\"10.0.0.1\"]"),
         ("inbox", "", "tls = { certificate_file = \"a\" }"),
         ("inbox", "", "tls = { key_file = \"a\" }"),
         ("primero", "", "parallel = 6"),
@@ -247,6 +248,9 @@ fn what_contradicts_itself_is_refused() {
 
     inbox listen = "0.0.0.0:9090" behind_proxy = true
     config/site.toml: `admin.listen` must not be the address of `inbox.listen`: what the operator sees is not for DTP
+
+    inbox trusted_proxies = ["10.0.0.1"]
+    config/site.toml:13: `inbox.trusted_proxies` names proxies, but `inbox.behind_proxy` is false
 
     inbox tls = { certificate_file = "a" }
     config/site.toml:13: `inbox.tls.key_file` is missing beside `inbox.tls.certificate_file`

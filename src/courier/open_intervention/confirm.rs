@@ -84,7 +84,10 @@ fn notes(at: &mut Attempt, case: &Case, service: &Document, draft: &CaseDraft, w
         [&names.number, &names.service_type, &names.status].into_iter().filter(changed).cloned().collect();
     let created = at.delivery.new_case == Some(true);
     if !created {
-        differing.extend(matching::differing(at.programme.mapping.identity(), draft.new_case.reveal(), case.document.reveal()));
+        // What an existing case may get where it has no value are the numbers by which UNHCR knows the child.
+        let numbers = draft.if_empty.reveal().keys();
+        let (ours, theirs) = (draft.new_case.reveal(), case.document.reveal());
+        differing.extend(matching::differing(at.programme.mapping.identity(), numbers, ours, theirs));
     }
     if !differing.is_empty() {
         at.notes.push(Note::Differs(differing));

@@ -73,7 +73,7 @@ async fn a_value_that_would_change_the_filter_is_not_sent() {
         let filter = Filter { equals: ("unhcr_individual_no", value), ..ASKED };
         let expected = Trouble::Invalid(["unhcr_individual_no".to_owned()].into());
         assert_eq!(client.find(&filter, &[]).await.unwrap_err(), expected);
-        client.query(value, "primeromodule-cp", &[]).await.unwrap_err();
+        client.query(value, "primeromodule-cp", &[], |_| true).await.unwrap_err();
     }
     assert_eq!(fake.seen().len(), 0);
     assert!(!format!("{ASKED:?}").contains("TEST0001"));
@@ -90,7 +90,10 @@ async fn a_search_reads_every_page_and_takes_other_numbers_as_normal() {
         }
     })
     .await;
-    assert_eq!(client.query("989-TEST0001", "primeromodule-cp", &["unhcr_individual_no"]).await.unwrap().len(), 3);
+    assert_eq!(
+        client.query("989-TEST0001", "primeromodule-cp", &["unhcr_individual_no"], |_| true).await.unwrap().unwrap().len(),
+        3
+    );
     assert_eq!(
         fake.seen().iter().map(|seen| seen.target.as_str()).collect::<Vec<_>>(),
         ["1", "2"].map(|page| format!(
@@ -101,15 +104,15 @@ async fn a_search_reads_every_page_and_takes_other_numbers_as_normal() {
 }
 
 #[tokio::test]
-async fn a_search_that_finds_other_modules_or_never_ends_was_not_honoured() {
+async fn a_search_that_finds_other_modules_was_not_honoured_and_one_that_never_ends_says_nothing() {
     let (client, _fake) = primero(|_| fake::json(200, &list(&[found(json!({"module_id": "other"}))], 1, 1000, 1))).await;
-    assert_eq!(client.query("989", "primeromodule-cp", &[]).await.unwrap_err(), Trouble::FilterIgnored);
+    assert_eq!(client.query("989", "primeromodule-cp", &[], |_| true).await.unwrap_err(), Trouble::FilterIgnored);
     let (client, fake) = primero(|seen| {
         let page = fake_page(seen);
         fake::json(200, &list(&[found(json!({}))], 1_000_000, 1, page))
     })
     .await;
-    assert_eq!(client.query("989", "primeromodule-cp", &[]).await.unwrap_err(), Trouble::FilterIgnored);
+    assert!(client.query("989", "primeromodule-cp", &[], |_| false).await.unwrap().is_none(), "nobody knows");
     assert_eq!(fake.seen().len(), 20);
 }
 
@@ -140,8 +143,8 @@ async fn changed_cases_begin_with_the_whole_second_and_ascend() {
     let page = changed(vec![at("2026-01-05T10:00:00.000Z"), at("2026-01-05T10:00:00.000Z"), at("2026-01-06T00:00:00Z")], 1)
         .await
         .unwrap();
-    assert_eq!((page.cases.len(), page.per), (3, 1000));
-    assert_eq!(changed(vec![], 1).await.unwrap().cases.len(), 0);
+    assert_eq!((page.rows.len(), page.per), (3, 1000));
+    assert_eq!(changed(vec![], 1).await.unwrap().rows.len(), 0);
     for rows in [
         vec![at("2026-01-05T09:59:59.999Z")],
         vec![at("2026-01-05T10:00:01Z"), at("2026-01-05T10:00:00Z")],

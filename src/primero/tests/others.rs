@@ -13,7 +13,7 @@ fn referral(fields: Value) -> Value {
 }
 
 #[tokio::test]
-async fn the_referrals_of_a_case_are_all_in_the_promised_shape_or_none_is_believed() {
+async fn a_referral_that_cannot_be_read_holds_up_no_other_and_is_never_taken_for_absent() {
     let (client, fake) = primero(|_| {
         let remote =
             json!({"transitioned_to": null, "transitioned_to_agency": "UNHCR", "remote": true, "consent_overridden": true});
@@ -27,11 +27,28 @@ async fn the_referrals_of_a_case_are_all_in_the_promised_shape_or_none_is_believ
         (to, referral.transitioned_to_agency.clone(), referral.remote, referral.consent_overridden)
     };
     assert_eq!(
-        referrals.iter().map(told).collect::<Vec<_>>(),
+        referrals.readable().iter().map(told).collect::<Vec<_>>(),
         [(Some("unhcr_cw".to_owned()), None, false, false), (None, Some("UNHCR".to_owned()), true, true)]
     );
+    assert!(referrals.is_whole());
+    let (id, other): (ReferralId, ReferralId) = (REFERRAL.parse().unwrap(), KEY.parse().unwrap());
     for wrong in [json!({"status": "paused"}), json!({"record_id": REFERRAL}), json!({"remote": "true"})] {
-        let (client, _fake) = primero(move |_| fake::json(200, &json!({"data": [referral(wrong.clone())]}))).await;
+        let good = referral(json!({"id": KEY}));
+        let (client, _fake) = primero(move |_| fake::json(200, &json!({"data": [referral(wrong.clone()), good]}))).await;
+        let referrals = client.referrals(key()).await.unwrap();
+        assert_eq!((referrals.readable().len(), referrals.is_whole()), (1, false));
+        assert!(matches!(referrals.find(id), Sought::Unreadable));
+        assert!(matches!(referrals.find(other), Sought::Readable(_)));
+        assert!(matches!(referrals.find(ReferralId(uuid::Uuid::nil())), Sought::Absent));
+    }
+    for nobody in [json!(null), json!([]), json!({"id": 7, "service_record_id": 7})] {
+        let (client, _fake) = primero(move |_| fake::json(200, &json!({"data": [nobody]}))).await;
+        let referrals = client.referrals(key()).await.unwrap();
+        assert!(matches!(referrals.find(id), Sought::Unreadable), "it may be any");
+        assert!(referrals.may_hide(&"a-case#000000000001".parse().unwrap()));
+    }
+    for no_list in [json!({}), json!(null), json!("")] {
+        let (client, _fake) = primero(move |_| fake::json(200, &json!({"data": no_list}))).await;
         assert_eq!(client.referrals(key()).await.unwrap_err(), unwell(Reason::NotAsPromised, Some(200), None, false));
     }
 }

@@ -64,6 +64,52 @@ async fn everything_that_does_not_fit_is_said_at_once() {
 }
 
 #[tokio::test]
+async fn a_configuration_with_mistakes_does_not_hide_those_of_the_mapping() {
+    let world = World::without_daemon(&[]).await;
+    let mapping = world.stage.directory().join("mapping");
+    let feedback = mapping.join("feedback.toml");
+    let text = std::fs::read_to_string(&feedback).expect("the stage has a mapping");
+    std::fs::write(&feedback, format!("{text}\nsurprise = true\n")).expect("it can be changed");
+    let checked =
+        with(&world, "check", &[("REFERRALD__PRIMERO__TIMEOUT", "soon"), ("REFERRALD__FLOW1__CLOSED_CASES", "hold")]).await;
+    assert_eq!(checked.exit, 78);
+    let sections: Vec<&str> = checked.rows.iter().filter_map(|row| row["section"].as_str()).collect();
+    assert_eq!(sections, ["configuration", "mapping"]);
+    let problems = problems(&checked);
+    assert_eq!(problems.len(), 3, "{problems:?}");
+    assert!(problems[2].starts_with(&feedback.display().to_string()) && problems[2].contains("`surprise`"), "{problems:?}");
+    assert_eq!(checked.error.trim_end(), "3 problems were found");
+    assert_eq!(checked.rows[0]["notes"][0], "credentials, Primero and DTP are looked at once the configuration is right");
+    assert_eq!(world.stage.primero.log().entries().len(), 0);
+
+    // Where even its place cannot be read, nothing is said about it.
+    let checked = with(&world, "check", &[("REFERRALD__MAPPING__DIRECTORY", "…")]).await;
+    assert_eq!((checked.exit, checked.rows.len()), (78, 1), "{checked:?}");
+}
+
+#[tokio::test]
+async fn an_inbox_whose_certificate_does_not_belong_to_its_key_is_found() {
+    let world = World::without_daemon(&[]).await;
+    let secrets = world.stage.directory().join("secrets");
+    for name in ["inbox", "other"] {
+        let identity = world.stage.authority.issue(referrald::sandbox::pki::Wish::loopback());
+        identity.write(&secrets, name).expect("the secrets can be written");
+    }
+    let file = |name: &str| secrets.join(name).display().to_string();
+    let tls = |key: &str| {
+        [("REFERRALD__INBOX__TLS__CERTIFICATE_FILE", file("inbox.pem")), ("REFERRALD__INBOX__TLS__KEY_FILE", file(key))]
+    };
+    for (key, found) in [("inbox.key", 0), ("other.key", 1), ("none.key", 1), ("inbox.pem", 1)] {
+        let tls = tls(key);
+        let variables: Vec<_> = tls.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let checked = check(&world, &variables).await;
+        let problems = problems(&checked);
+        assert_eq!((problems.len(), checked.exit), (found, if found == 0 { 0 } else { 69 }), "{key}: {problems:?}");
+        assert!(problems.iter().all(|problem| problem.contains("(hint: ")), "{problems:?}");
+    }
+}
+
+#[tokio::test]
 async fn offline_nobody_is_asked() {
     let world = World::without_daemon(&[]).await;
     let checked = with(&world, "check --offline", &[MAPPING]).await;

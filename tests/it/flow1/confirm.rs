@@ -165,6 +165,23 @@ async fn a_service_that_is_gone_twice_is_held_and_not_written_a_third_time() {
 }
 
 #[tokio::test]
+async fn a_service_that_was_gone_twice_is_not_written_again_because_primero_was_sick_in_between() {
+    let world = World::new().await;
+    let case = world.register(json!({}));
+    stale_saves(&world, case, 2);
+    world.refer(json!([intervention(NUMBER, json!({}))])).await;
+    let patched = || world.stage.primero.log().count(Endpoint::PatchCase);
+    assert_eq!(patched(), 2);
+    let sick = world.stage.primero.faults().plant(Rule::on(Endpoint::CaseSearch).once(), Fault::status(502));
+    world.pass(30 * MINUTE).await;
+    assert_eq!(sick.met(), 1);
+    world.pass(30 * MINUTE).await;
+    assert_eq!(patched(), 2, "only a person has it written once more");
+    assert_eq!(world.list(), ["held unconfirmed"]);
+    world.end_unsettled().await;
+}
+
+#[tokio::test]
 async fn a_service_that_was_gone_twice_and_stands_again_is_delivered() {
     let world = World::new().await;
     let case = world.register(json!({}));
@@ -226,7 +243,7 @@ async fn identity_values_that_differ_are_named_and_nothing_is_overwritten() {
     assert_eq!(kept, ["Otherwise", "2015-05-06", "989-OTHERGROUP"].map(|text| json!(text)));
     assert_eq!(world.told_dtp(), [delivered(&world, NUMBER, case)]);
     assert_eq!(world.list(), ["differs differs"]);
-    assert_eq!(world.entries()[0].fields, ["date_of_birth", "name_last"]);
+    assert_eq!(world.entries()[0].fields, ["unhcr_id_no", "date_of_birth", "name_last"]);
     world.end().await;
 }
 

@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use referrald::sandbox::{
-    Endpoint, Fault, Rule,
-    primero::{BRIDGE_ROLE, FormAccess, GENDER_BASED_VIOLENCE},
+use referrald::{
+    activity::Event,
+    sandbox::{
+        Endpoint, Fault, Rule,
+        primero::{BRIDGE_ROLE, FormAccess, GENDER_BASED_VIOLENCE},
+    },
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -145,6 +148,30 @@ async fn a_similar_number_on_a_later_page_is_found() {
         .staff("caseworker_testina")
         .register_at("2020-01-01T00:00:00Z".parse().unwrap(), json!({"unhcr_individual_no": "989-test0001", "status": "open"}));
     is_held(world, json!({}), "similar_number", &[]).await;
+}
+
+#[tokio::test]
+async fn a_number_that_too_many_cases_contain_is_held_and_stops_nobody_else() {
+    let world = World::new().await;
+    for page in 1..=20 {
+        // Pages of one row that are all full: the list goes on.
+        let row = json!({
+            "id": Uuid::from_u128(page).to_string(), "enabled": true, "last_updated_at": "2026-03-02T08:00:00.000Z", "record_state": true,
+            "module_id": "primeromodule-cp", "unhcr_individual_no": format!("989-TEST1{page:03}"),
+        });
+        let body = json!({ "data": [row], "metadata": { "total": 99_999, "per": 1, "page": page } }).to_string();
+        let asked = page.to_string();
+        let rule = Rule::on(Endpoint::CaseQuery)
+            .when(move |query| query.parameter("query") == Some("1") && query.parameter("page") == Some(&asked));
+        world.stage.primero.faults().plant(rule, Fault::answer(200, "application/json; charset=utf-8", body));
+    }
+    let short = intervention("989-26-TEST-0009", json!({ "individuals.progres_id": "1" }));
+    world.refer(json!([short, intervention(NUMBER, json!({}))])).await;
+    assert_eq!(world.list(), ["held similar_number"]);
+    assert!(!world.heard(Event::Blocked));
+    assert_eq!(world.told_dtp(), [delivered(&world, NUMBER, world.case_of(PERSON))]);
+    assert_eq!(world.stage.primero.case_count(), 1);
+    world.end_unsettled().await;
 }
 
 #[tokio::test]

@@ -3,21 +3,12 @@
 use referrald::{
     activity::{Basis, Event},
     referral::{Errand, State, Walk},
-    sandbox::primero::{CASE_WORKER, NewReferral, UNHCR},
+    sandbox::primero::CASE_WORKER,
 };
 use serde_json::json;
 
-use super::{DAY, HOUR, MINUTE, Referred, child_referred, sendings, sent_ids, service};
+use super::{DAY, HOUR, MINUTE, child_referred, referred_by_exception, sendings, sent_ids};
 use crate::world::World;
-
-/// A child without consent, referred by exception.
-fn referred_by_exception(world: &World) -> Referred {
-    let case = world.register(json!({ "consent_for_services": false }));
-    let staff = world.stage.primero.staff(CASE_WORKER);
-    let service = staff.add_service(case, service(json!({})));
-    let referral = NewReferral::to(UNHCR).for_service("alternative_care", &service.to_string()).overriding_consent();
-    Referred { case, service, referral: staff.refer(case, referral).unwrap() }
-}
 
 /// What a person does who lets the one held referral go.
 async fn release(world: &World, basis: Basis) {

@@ -2,7 +2,7 @@
 
 use referrald::{
     activity::{Basis, Event},
-    referral::Walk,
+    referral::{Errand, Walk},
     sandbox::{
         Endpoint, Fault, Gate, Rule,
         dtp::{SUBSCRIPTION_KEY, SUBSCRIPTION_KEY_HEADER, THUMBPRINT_HEADER},
@@ -15,7 +15,7 @@ use super::{
     DAY, HOUR, MINUTE, case_id, child_referred, child_whose_referral_waits, refer_again, refer_service, sendings, sent_ids,
     service,
 };
-use crate::world::{PERSON, World};
+use crate::world::{PERSON, World, intervention};
 
 #[tokio::test]
 async fn a_referral_with_consent_leaves_once_and_holds_exactly_what_was_agreed() {
@@ -282,4 +282,39 @@ async fn an_owner_whom_primero_cannot_tell_holds_up_only_his_own_referrals() {
     world.pass(HOUR).await;
     assert_eq!(sent_ids(&world), [other.outgoing(&world), failing.outgoing(&world)]);
     world.end().await;
+}
+
+#[tokio::test]
+async fn never_more_attempts_are_under_way_at_dtp_than_configured_whoever_makes_them() {
+    for parallel in [1, 2] {
+        let settings = [("REFERRALD__DTP__PARALLEL", parallel.to_string()), ("REFERRALD__PRIMERO__PARALLEL", "5".to_owned())];
+        let world = World::with(&settings.each_ref().map(|(key, value)| (*key, value.as_str()))).await;
+        let gate = Gate::closed();
+        world.stage.dtp.faults().plant(Rule::any(), Fault::hold(&gate));
+        let children: Vec<_> =
+            (0..5).map(|n| child_referred(&world, json!({ "unhcr_individual_no": format!("989-TEST010{n}") }))).collect();
+        // One of them has two referrals, and feedback wants to go, too.
+        refer_service(&world, children[0].case, json!({}));
+        let rows: Value = (0..3)
+            .map(|n| {
+                let person = json!({ "individuals.progres_id": format!("989-TEST000{n}") });
+                intervention(&format!("989-26-TEST-000{n}"), person)
+            })
+            .collect();
+        let post = json!({ "request_type": "PrimeroOutgoingReferral", "interventions": rows });
+        world.post(&post).await;
+        world.try_walk(Walk::Referrals).await.unwrap();
+        gate.arrived(parallel).await;
+        // What needs only Primero is done while DTP is busy: nobody waits for a place there.
+        let waits_for_dtp = |errand| matches!(errand, Errand::SendReferral | Errand::SendFeedback);
+        while !world.unsettled().iter().all(|delivery| waits_for_dtp(delivery.errand)) {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(gate.arrivals(), parallel);
+        gate.open();
+        world.settle().await;
+        assert_eq!(world.stage.dtp.log().most_at_once(), parallel);
+        assert_eq!((sent_ids(&world).len(), world.told_dtp().len()), (6, 3));
+        world.end().await;
+    }
 }

@@ -1,0 +1,142 @@
+//! The file of the state: who may use it, how it is opened, which schema and which identity key it holds.
+//!
+//! It knows no delivery.
+
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::Path,
+    time::Duration,
+};
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension, config::DbConfig};
+
+use super::{
+    Error, OpenError,
+    seal::{self, Identity, Kind, Sealed, Sealer},
+};
+use crate::referral::DeliveryId;
+
+/// How long a statement waits for another process that is using the file.
+pub(super) const BUSY: Duration = Duration::from_secs(5);
+/// The version of the schema.
+pub(super) const SCHEMA: i64 = 1;
+
+pub(super) fn lock(directory: &Path) -> Result<File, OpenError> {
+    let failed = |source| OpenError::Directory { path: directory.to_owned(), source };
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
+    let path = directory.join("lock");
+    let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::Locked(directory.to_owned())),
+        Err(TryLockError::Error(source)) => Err(failed(source)),
+    }
+}
+
+pub(super) fn create_private(path: &Path) -> std::io::Result<()> {
+    OpenOptions::new().create(true).append(true).mode(0o600).open(path).map(drop)
+}
+
+pub(super) fn connect(path: &Path, read_only: bool) -> Result<Connection, Error> {
+    let flags = if read_only { OpenFlags::SQLITE_OPEN_READ_ONLY } else { OpenFlags::SQLITE_OPEN_READ_WRITE };
+    let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(BUSY)?;
+    connection.set_prepared_statement_cache_capacity(128);
+    // Without this guarantee a statement over a partial index is planned anew with every value that is bound to it.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    if !read_only {
+        // The pragmas before the first table: incremental vacuum lets the file shrink back.
+        connection.execute_batch(
+            "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;
+             PRAGMA journal_size_limit = 4194304; PRAGMA cache_size = -4096; PRAGMA temp_store = MEMORY;",
+        )?;
+    } else {
+        connection.execute_batch("PRAGMA cache_size = -1024; PRAGMA temp_store = MEMORY; PRAGMA query_only = ON;")?;
+    }
+    Ok(connection)
+}
+
+/// Makes the tables of a new state; returns the schema's version.
+pub(super) fn prepare(connection: &Connection) -> Result<i64, Error> {
+    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'meta'", [], |row| row.get(0))?;
+    if tables == 0 {
+        connection.execute_batch("BEGIN IMMEDIATE")?;
+        connection.execute_batch(include_str!("schema.sql"))?;
+        connection.execute("INSERT INTO meta VALUES ('schema', ?1), ('number', 0)", [SCHEMA])?;
+        connection.execute_batch("COMMIT")?;
+    }
+    Ok(connection.query_row("SELECT value FROM meta WHERE name = 'schema'", [], |row| row.get(0))?)
+}
+
+/// The last number given to a delivery or an entry; 0 if none was.
+pub(super) fn last_number(connection: &Connection) -> Result<i64, Error> {
+    Ok(connection.query_row("SELECT value FROM meta WHERE name = 'number'", [], |row| row.get(0))?)
+}
+
+pub(super) enum IdentityError {
+    KeyMissing(String),
+    Missing,
+    Damaged,
+    Database(Error),
+}
+
+/// Opens the identity key, makes it at the first start, and seals it anew when the first state key is another one than before.
+pub(super) fn identity(connection: &Connection, sealer: &Sealer) -> Result<Identity, IdentityError> {
+    let database = |error: rusqlite::Error| IdentityError::Database(error.into());
+    let row = DeliveryId(0);
+    let stored = connection
+        .query_row("SELECT key_name, sealed FROM identity", [], |row| Ok(Sealed { key_name: row.get(0)?, bytes: row.get(1)? }))
+        .optional()
+        .map_err(database)?;
+    let used = last_number(connection).map_err(IdentityError::Database)? > 0;
+    let (identity, old_name) = match stored {
+        None if used => return Err(IdentityError::Missing),
+        None => (Identity::generate(), None),
+        Some(sealed) => {
+            let opened = sealer.open(row, Kind::Identity, &sealed).map_err(|error| match error {
+                seal::OpenError::KeyMissing => IdentityError::KeyMissing(sealed.key_name.clone()),
+                seal::OpenError::Damaged => IdentityError::Damaged,
+            })?;
+            (Identity::from_bytes(&opened).map_err(|_| IdentityError::Damaged)?, Some(sealed.key_name))
+        }
+    };
+    let sealed = sealer.seal(row, Kind::Identity, identity.bytes());
+    if old_name.as_ref() != Some(&sealed.key_name) {
+        connection
+            .execute(
+                "INSERT INTO identity VALUES (1, ?1, ?2) ON CONFLICT (one) DO UPDATE SET key_name = ?1, sealed = ?2",
+                (&sealed.key_name, &sealed.bytes),
+            )
+            .map_err(database)?;
+    }
+    Ok(identity)
+}
+
+/// The name of a key that a waiting parcel needs and that is not configured.
+pub(super) fn missing_key(connection: &Connection, sealer: &Sealer) -> Result<Option<String>, Error> {
+    let mut statement = connection.prepare("SELECT DISTINCT key_name FROM parcels")?;
+    let names = statement.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
+    Ok(names.into_iter().find(|name| !sealer.knows(name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::StatementStatus;
+
+    use super::*;
+
+    #[test]
+    fn a_statement_is_planned_once_whatever_is_bound_to_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("state.sqlite");
+        create_private(&path).unwrap();
+        let connection = connect(&path, false).unwrap();
+        prepare(&connection).unwrap();
+        let mut statement = connection.prepare("SELECT id FROM deliveries WHERE intervention = ?1 AND settled IS NULL").unwrap();
+        for number in ["989-26-TEST-0001", "989-26-TEST-0002", "989-26-TEST-0003"] {
+            assert!(!statement.exists([number]).unwrap());
+        }
+        assert_eq!(statement.get_status(StatementStatus::RePrepare), 0);
+    }
+}
