@@ -379,7 +379,11 @@ fn role(text: &str) -> Result<Role, &'static str> {
 }
 
 /// Takes the codes of an enum, and shows them in the help.
-fn code<T>(all: &'static [T], code_of: fn(T) -> &'static str, from: fn(&str) -> Option<T>) -> impl TypedValueParser<Value = T>
+pub(super) fn code<T>(
+    all: &'static [T],
+    code_of: fn(T) -> &'static str,
+    from: fn(&str) -> Option<T>,
+) -> impl TypedValueParser<Value = T>
 where
     T: Copy + Send + Sync + 'static,
 {

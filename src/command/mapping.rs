@@ -3,8 +3,12 @@
 //! It sends nothing and stores nothing.
 
 mod checked;
+mod diff;
 mod digest;
+mod revision;
+mod sheet;
 pub mod verbs;
+mod written;
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -23,6 +27,11 @@ pub async fn run(verb: Verb) -> Result<(), Failure> {
     match verb {
         Verb::Check { which } => checked::check(&directory(&which)?, &mut shown),
         Verb::Digest { which } => digest::digest(&directory(&which)?, &mut shown),
+        Verb::Sheet { which, wanted } => {
+            let settings = which.config.as_deref().map(settings).transpose()?;
+            sheet::sheet(&directory(&which)?, settings.as_ref(), &wanted)
+        }
+        Verb::Diff { old, new, mapping, wanted } => diff::diff(&old, &new, mapping.as_deref(), &wanted),
     }
 }
 

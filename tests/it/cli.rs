@@ -94,6 +94,8 @@ fn every_command_explains_itself_with_an_example() {
         "mapping",
         "mapping check",
         "mapping digest",
+        "mapping sheet",
+        "mapping diff",
         "certificate",
     ];
     let mut help = String::new();
