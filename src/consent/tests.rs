@@ -183,8 +183,8 @@ fn each_condition_alone_keeps_a_referral_here() {
         ("remote, to another agency", |s| s.send_remotely_to(Some("AGENCY-9")), Verdict::Withheld(RecipientNotListed)),
         ("remote, to nobody", |s| s.send_remotely_to(None), Verdict::Withheld(RecipientNotListed)),
         ("remote, with a listed user beside it", |s| s.referral.remote = true, Verdict::Withheld(RecipientNotListed)),
-        ("another owner", |s| s.set("owned_by_agency_id", json!("AGENCY-9")), Verdict::Withheld(OwnerAgencyNotListed)),
-        ("no owner", |s| s.set("owned_by_agency_id", json!(" ")), Verdict::Withheld(OwnerAgencyNotListed)),
+        ("another owner", |s| s.set("owned_by_agency_id", json!("AGENCY-9")), Verdict::Withheld(AgencyNotSigned)),
+        ("no owner", |s| s.set("owned_by_agency_id", json!(" ")), Verdict::Withheld(AgencyNotSigned)),
         ("another service type", |s| s.set_service("service_type", json!("shelter")), Verdict::Withheld(ServiceTypeNotListed)),
         ("no service type", |s| s.set_service("service_type", json!(null)), Verdict::Withheld(ServiceTypeNotListed)),
         (
@@ -259,7 +259,7 @@ fn an_empty_list_lets_nothing_through() {
             },
             Verdict::Withheld(RecipientNotListed),
         ),
-        ("owner agencies", |s| s.lists.owner_agencies.clear(), Verdict::Withheld(OwnerAgencyNotListed)),
+        ("owner agencies", |s| s.lists.owner_agencies.clear(), Verdict::Withheld(AgencyNotSigned)),
         ("service types", |s| s.lists.service_types.clear(), Verdict::Withheld(ServiceTypeNotListed)),
         ("modules", |s| s.lists.modules.clear(), Verdict::Withheld(ModuleNotListed)),
         ("required consent", |s| s.consent.require.clear(), Verdict::Withheld(ConsentMissing)),
@@ -269,7 +269,7 @@ fn an_empty_list_lets_nothing_through() {
                 s.lists.owner_agencies = vec![" ".to_owned()];
                 s.set("owned_by_agency_id", json!(" "));
             },
-            Verdict::Withheld(OwnerAgencyNotListed),
+            Verdict::Withheld(AgencyNotSigned),
         ),
     ]);
 }

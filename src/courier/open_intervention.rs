@@ -45,6 +45,7 @@ pub async fn attempt(at: &mut Attempt) -> Step<Verdict> {
         intake_user: &programme.settings.primero.intake_user,
         today: programme.clock.now().date_naive(),
         service_types: &programme.settings.flow1.service_types,
+        agencies: &programme.settings.flow1.agencies,
     };
     let draft = match programme.mapping.case_draft(&number, rows.reveal(), context) {
         Ok(draft) => draft,

@@ -8,44 +8,57 @@ use super::{
     signed::{key, relied_on},
     words::{self, Field},
 };
-use crate::{
-    mapping::{
-        Mapping,
-        rules::{Lookup, Message, Record, Row, Source, Unlisted},
-        table::Table,
-    },
-    referral::codes,
+use crate::mapping::{
+    Mapping,
+    rules::{Lookup, Message, Profile, Record, Row, Source, Unlisted},
+    table::Table,
 };
 
-codes! {
-    /// What kind of change it is, in the order in which people must see them.
-    Subject {
-        /// UNHCR gets something that it did not get before.
-        Shared = "new field shared with UNHCR",
-        /// Primero gets something that it did not get before.
-        Taken = "new field taken from UNHCR",
-        /// Something is not exchanged any more.
-        Ended = "no longer exchanged",
-        /// A value that is always the same is another one.
-        Constant = "fixed value",
-        /// A rule is another one.
-        Rule = "rule",
-        /// What is known of a field: form, localisable, reason.
-        Remark = "form, localisable or reason",
-        /// A value becomes another value.
-        Value = "value",
-        /// Another cell of a value table.
-        Table = "value table",
-        /// A text that people read.
-        Text = "text",
-        /// On which fields the program relies.
-        Names = "recognised by",
-        /// The version.
-        Version = "version",
-    }
+/// What kind of change it is, in the order in which people must see them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Subject {
+    /// UNHCR gets something that it did not get before.
+    Shared,
+    /// Primero gets something that it did not get before.
+    Taken,
+    /// Something is not exchanged any more.
+    Ended,
+    /// A value that is always the same is another one.
+    Constant,
+    /// A rule is another one.
+    Rule,
+    /// What is known of a field: form, localisable, reason.
+    Remark,
+    /// A value becomes another value.
+    Value,
+    /// Another cell of a value table.
+    Table,
+    /// A text that people read.
+    Text,
+    /// On which fields the program relies.
+    Names,
+    /// The version.
+    Version,
 }
 
 impl Subject {
+    /// As people read it.
+    pub(super) const fn in_words(self) -> &'static str {
+        match self {
+            Self::Shared => "new field shared with UNHCR",
+            Self::Taken => "new field taken from UNHCR",
+            Self::Ended => "no longer exchanged",
+            Self::Constant => "fixed value",
+            Self::Rule => "rule",
+            Self::Remark => "form, localisable or reason",
+            Self::Value => "value",
+            Self::Table => "value table",
+            Self::Text => "text",
+            Self::Names => "recognised by",
+            Self::Version => "version",
+        }
+    }
+
     /// Whether nobody may overlook it.
     pub(super) const fn is_loud(self) -> bool {
         matches!(self, Self::Shared | Self::Taken)
@@ -72,6 +85,7 @@ pub(super) fn changes(old: &Mapping, new: &Mapping) -> Vec<Change> {
     for message in Message::ALL {
         of_message(old, new, *message, &mut changes);
     }
+    of_profiles(old, new, &mut changes);
     of_tables(old, new, &mut changes);
     of_texts(old, new, &mut changes);
     for ((what, was), (_, now)) in relied_on(old).into_iter().zip(relied_on(new)) {
@@ -81,8 +95,7 @@ pub(super) fn changes(old: &Mapping, new: &Mapping) -> Vec<Change> {
     let (was, now) = (old.plain_version().to_owned(), new.plain_version().to_owned());
     let said = format!("the version is now {} instead of {}", quoted(&now), quoted(&was));
     note(&mut changes, Subject::Version, "Cover", "version", was, now, said);
-    let order = |subject: Subject| Subject::ALL.iter().position(|other| *other == subject);
-    changes.sort_by_key(|change| order(change.subject));
+    changes.sort_by_key(|change| change.subject);
     changes
 }
 
@@ -107,12 +120,7 @@ fn of_message(old: &Mapping, new: &Mapping, message: Message, changes: &mut Vec<
     let (old, new) = (words::fields(old, message), words::fields(new, message));
     let place = words::title(message);
     let (known, read_now) = (taken(&old), taken(&new));
-    let to_unhcr = words::goes_to_unhcr(message);
-    let (subject, loud, ask) = if to_unhcr {
-        (Subject::Shared, "NEW FIELD SHARED WITH UNHCR", "agreement and consent wording must be checked")
-    } else {
-        (Subject::Taken, "NEW FIELD TAKEN FROM UNHCR", "the agreement must be checked")
-    };
+    let (subject, loud, ask) = loud(message);
     let has = |fields: &[Field<'_>], target: &str| fields.iter().any(|field| field.row.target == target);
     for field in &new {
         let target = &field.row.target;
@@ -149,6 +157,43 @@ fn of_message(old: &Mapping, new: &Mapping, message: Message, changes: &mut Vec<
                 note(changes, Subject::Ended, place, target, words::named(*record, key), "not read".to_owned(), said);
             }
         }
+    }
+}
+
+/// What a service gets that it did not get before, because a profile is wider or gone; and the other way round.
+fn of_profiles(old: &Mapping, new: &Mapping, changes: &mut Vec<Change>) {
+    let written = |mapping: &Mapping, message| -> BTreeSet<String> {
+        mapping.rules(message).all_rows().map(|row| row.target.clone()).collect()
+    };
+    for (at, messages) in [&[Message::Case, Message::Service][..], &[Message::Referral]].into_iter().enumerate() {
+        let profiles = [old.profiles()[at], new.profiles()[at]];
+        let services: BTreeSet<&String> = profiles.into_iter().flatten().flat_map(|profile| &profile.service_types).collect();
+        for (service, message) in services.into_iter().flat_map(|service| messages.iter().map(move |message| (service, *message)))
+        {
+            let [before, now] = profiles.map(|all| all.iter().find(|profile| profile.service_types.contains(service)));
+            let has = |profile: Option<&Profile>, field: &String| profile.is_none_or(|profile| profile.has(message, field));
+            let place = words::title(message);
+            let fields: Vec<String> = written(old, message).intersection(&written(new, message)).cloned().collect();
+            let those = |more: Option<&Profile>, less: Option<&Profile>| {
+                let those: Vec<&str> =
+                    fields.iter().filter(|field| has(more, field) && !has(less, field)).map(String::as_str).collect();
+                those.join(", ")
+            };
+            let (more, less) = (those(now, before), those(before, now));
+            let said = format!("{}: {more}, for {service}: {} ({place})", loud(message).1, loud(message).2);
+            note(changes, loud(message).0, place, service, String::new(), more, said);
+            let said = format!("{less} ({place}): not exchanged any more for {service}");
+            note(changes, Subject::Ended, place, service, less, String::new(), said);
+        }
+    }
+}
+
+/// What a field that is exchanged anew is called, and what has to be done.
+const fn loud(message: Message) -> (Subject, &'static str, &'static str) {
+    if words::goes_to_unhcr(message) {
+        (Subject::Shared, "NEW FIELD SHARED WITH UNHCR", "agreement and consent wording must be checked")
+    } else {
+        (Subject::Taken, "NEW FIELD TAKEN FROM UNHCR", "the agreement must be checked")
     }
 }
 

@@ -58,7 +58,7 @@ fn listed(changes: &[Change]) -> Tab {
         mark: if change.subject.is_loud() { Mark::Loud } else { Mark::Plain },
         cells: vec![
             (at + 1).to_string().into(),
-            change.subject.code().into(),
+            change.subject.in_words().into(),
             change.place.as_str().into(),
             change.what.as_str().into(),
             change.said.as_str().into(),
@@ -117,15 +117,19 @@ fn merged(before: &Tab, mut tab: Tab) -> Tab {
             }
         }
     }
-    for was in before.rows.iter().filter(|was| tab.rows.iter().all(|row| row.id != was.id)) {
-        let cells = tab.columns.iter().map(|column| {
-            let at = earlier.iter().position(|heading| *heading == column.heading);
-            at.map(|at| was.cells[at].clone()).unwrap_or_default()
-        });
-        let mut row = Row { id: was.id.clone(), mark: Mark::Plain, cells: cells.collect() };
-        removed(&mut row);
-        tab.rows.push(row);
-    }
+    let lost = before.rows.iter().filter(|was| tab.rows.iter().all(|row| row.id != was.id));
+    let lost: Vec<Row> = lost
+        .map(|was| {
+            let cells = tab.columns.iter().map(|column| {
+                let at = earlier.iter().position(|heading| *heading == column.heading);
+                at.map(|at| was.cells[at].clone()).unwrap_or_default()
+            });
+            let mut row = Row { id: was.id.clone(), mark: Mark::Plain, cells: cells.collect() };
+            removed(&mut row);
+            row
+        })
+        .collect();
+    tab.rows.extend(lost);
     tab
 }
 

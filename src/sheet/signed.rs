@@ -87,7 +87,7 @@ pub(super) fn approval(mapping: &Mapping, titles: Titles<'_>) -> String {
 pub(super) fn tabs(mapping: &Mapping, titles: Titles<'_>) -> Vec<Tab> {
     let messages = Message::ALL.iter().map(|message| fields(mapping, *message, titles));
     let tables = mapping.tables().iter().map(|table| values(mapping, table));
-    messages.chain(tables).chain([texts(mapping), names(mapping)]).collect()
+    messages.chain(tables).chain(profiles(mapping)).chain([texts(mapping), names(mapping)]).collect()
 }
 
 pub(super) fn column(heading: &str, width: u16) -> Column {
@@ -175,6 +175,38 @@ fn values(mapping: &Mapping, table: &Table) -> Tab {
 /// What is looked up in a row.
 pub(super) fn key(table: &Table, row: usize) -> &str {
     table.cell(row, &table.looked_up).unwrap_or_default()
+}
+
+/// Services for which fewer fields are exchanged; no table if there are none.
+fn profiles(mapping: &Mapping) -> Option<Tab> {
+    let mut rows = Vec::new();
+    for profile in mapping.profiles().into_iter().flatten() {
+        for (message, only) in &profile.only {
+            let only: Vec<&str> = only.iter().map(String::as_str).collect();
+            let cells = vec![
+                (rows.len() + 1).to_string().into(),
+                profile.name.as_str().into(),
+                profile.service_types.join("\n").into(),
+                words::title(*message).into(),
+                only.join(", ").into(),
+            ];
+            rows.push(Row { id: format!("{} {}", profile.name, message.code()), mark: Mark::Plain, cells });
+        }
+    }
+    (!rows.is_empty()).then(|| Tab {
+        name: "Fewer fields".to_owned(),
+        kind: Kind::Other,
+        note: "For these services only the fields named here are written; whoever gets the message needs to know no more."
+            .to_owned(),
+        columns: vec![
+            unsigned("No.", 5),
+            column("Name", 26),
+            column("Services", 30),
+            column("Message", 24),
+            column("Only these fields", 70),
+        ],
+        rows,
+    })
 }
 
 fn texts(mapping: &Mapping) -> Tab {

@@ -247,6 +247,27 @@ fn a_value_that_is_known_now_is_told_in_words() {
 }
 
 #[test]
+fn a_service_for_which_more_is_shared_than_before_is_loud() {
+    let profile = "[[profile]]\nname = \"number and service only\"\nservice_types = [\"food\"]\n\
+                   referral = [\"id\", \"request_type\", \"service_type\", \"unhcr_individual_no\"]\n\n[[referral]]";
+    let (_narrow_folder, narrow) = edited(&[("gambella/referral.toml", "[[referral]]", profile)]);
+    let wider = profile.replace("\"id\", ", "\"id\", \"name_first\", ");
+    let (_wider_folder, wider) = edited(&[("gambella/referral.toml", "[[referral]]", &wider)]);
+    let changes = |old, new| Book::of_changes(old, new, TITLES).tabs.remove(0).rows;
+    let rows = changes(&narrow, &wider);
+    let said =
+        "NEW FIELD SHARED WITH UNHCR: name_first, for food: agreement and consent wording must be checked (Referral to UNHCR)";
+    assert_eq!((rows.len(), rows[0].mark, rows[0].cells[4].text.as_str()), (1, Mark::Loud, said));
+    let rows = changes(&narrow, &gambella());
+    assert!(rows[0].mark == Mark::Loud && rows[0].cells[6].text.contains("telephone_current"), "{:?}", rows[0]);
+    let rows = changes(&wider, &narrow);
+    assert_eq!(rows[0].cells[4].text, "name_first (Referral to UNHCR): not exchanged any more for food");
+    let book = Book::to_sign(&narrow, TITLES);
+    let tab = book.tabs.iter().find(|tab| tab.name == "Fewer fields").expect("the profile has its row");
+    assert_eq!(tab.rows[0].cells[4].text, "id, request_type, service_type, unhcr_individual_no");
+}
+
+#[test]
 fn nothing_different_is_said_plainly() {
     let old = gambella();
     // A remark and a blank line are no change.

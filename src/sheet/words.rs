@@ -4,7 +4,9 @@ use serde_json::Value;
 
 use crate::mapping::{
     Mapping,
-    rules::{Block, Demand, Lookup, Many, Message, Missing, Part, Reading, Record, Row, Setting, Source, Unlisted, Write},
+    rules::{
+        Agreed, Block, Demand, Lookup, Many, Message, Missing, Part, Reading, Record, Row, Setting, Source, Unlisted, Write,
+    },
 };
 
 /// A row of a message, in words.
@@ -254,7 +256,7 @@ fn how_read(part: &Part, message: Message) -> Vec<String> {
 
 /// The configured list on which the value must stand.
 fn agreed(part: &Part) -> Option<&'static str> {
-    part.agreed.then_some("flow1.service_types")
+    part.agreed.map(Agreed::code)
 }
 
 fn translated(lookup: &Lookup, message: Message) -> String {

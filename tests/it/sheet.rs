@@ -59,7 +59,9 @@ const IN_WORDS: &str = "- sex: 125080009 (Intersex) is now other\\_b25f252 (Othe
 fn the_name_of_the_file_chooses_the_format() {
     let (folder, gambella) = country();
     let gambella = gambella.to_str().expect("a plain path");
-    for (name, begins) in [("a.xlsx", "PK"), ("a.csv", "\u{feff}Table,"), ("a.html", "<!doctype html>"), ("a.md", "# Mapping sheet: gambella")] {
+    for (name, begins) in
+        [("a.xlsx", "PK"), ("a.csv", "\u{feff}Table,"), ("a.html", "<!doctype html>"), ("a.md", "# Mapping sheet: gambella")]
+    {
         let told = told(&["mapping", "sheet", gambella, "--output", name], folder.path());
         assert_eq!(told, (String::new(), 0), "{name}");
         let bytes = fs::read(folder.path().join(name)).expect("the file was written");

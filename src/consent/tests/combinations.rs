@@ -145,7 +145,7 @@ fn as_told(
         return Verdict::Withheld(Reason::RecipientNotListed);
     }
     if owner == 1 {
-        return Verdict::Withheld(Reason::OwnerAgencyNotListed);
+        return Verdict::Withheld(Reason::AgencyNotSigned);
     }
     if kind == 1 {
         return Verdict::Withheld(Reason::ServiceTypeNotListed);

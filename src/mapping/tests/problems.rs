@@ -142,7 +142,7 @@ const ROWS: &[Mistake] = &[
         "base/reasons.toml",
         "expired = §\"a\"\n",
         "unknown reason `expired` (hint: allowed are `missing_fields`, `invalid_values`, \
-      `service_type_not_agreed`, `rows_contradict`, `values_refused`, `not_delivered_in_time`, `stopped_by_focal_point`, \
+      `service_type_not_agreed`, `agency_not_signed`, `rows_contradict`, `values_refused`, `not_delivered_in_time`, `stopped_by_focal_point`, \
       `not_matched_safely`)",
     ),
     (
