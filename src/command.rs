@@ -43,7 +43,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
             daemon::run(settings(&site.config)?).await
         }
         #[cfg(feature = "sandbox")]
-        Command::Sandbox { once } => daemon::sandbox(once).await,
+        Command::Sandbox { programme, once } => daemon::sandbox(&programme, once).await,
         Command::Check { site, offline } => {
             check::check(&site.config, offline, &Clock::system(), io::stdout().is_terminal(), &mut io::stdout()).await
         }

@@ -300,6 +300,8 @@ pub struct Flow1 {
     pub hold_for: Duration,
     /// proGres labels allowed in.
     pub service_types: Vec<String>,
+    /// Agencies that have signed, as proGres names them; asked where the mapping says so.
+    pub agencies: Vec<String>,
 }
 
 /// What may leave in flow 2. An empty list lets nothing through.

@@ -95,7 +95,7 @@ pub fn may_leave(
         (listed(&lists.modules, case.text(MODULE)), Reason::ModuleNotListed),
         (implementing_agency, Reason::ImplementingAgencyNotListed),
         (recipient, Reason::RecipientNotListed),
-        (listed(&lists.owner_agencies, case.text(OWNER_AGENCY)), Reason::OwnerAgencyNotListed),
+        (listed(&lists.owner_agencies, case.text(OWNER_AGENCY)), Reason::AgencyNotSigned),
         (listed(&lists.service_types, service.and_then(|service| text(service, SERVICE_TYPE))), Reason::ServiceTypeNotListed),
         (rules.agreement.is_valid(now), Reason::AgreementNotValid),
     ];

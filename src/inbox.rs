@@ -201,12 +201,15 @@ fn arrived(programme: &Programme, items: Items) -> Arrived {
         Items::Interventions(interventions) => Arrived::Interventions(
             interventions
                 .into_iter()
-                .map(|intervention| ArrivedIntervention {
-                    given_case: programme.mapping.named_case(&intervention.rows),
-                    person: programme.mapping.person_number(&intervention.rows),
-                    content: Personal::new(dtp::content(&intervention.rows)),
-                    parcel: Personal::new(bytes(&intervention.rows)),
-                    number: intervention.number,
+                .map(|mut intervention| {
+                    programme.mapping.narrow(&mut intervention.rows);
+                    ArrivedIntervention {
+                        given_case: programme.mapping.named_case(&intervention.rows),
+                        person: programme.mapping.person_number(&intervention.rows),
+                        content: Personal::new(dtp::content(&intervention.rows)),
+                        parcel: Personal::new(bytes(&intervention.rows)),
+                        number: intervention.number,
+                    }
                 })
                 .collect(),
         ),

@@ -11,15 +11,18 @@ mod approval;
 mod arrival;
 mod check;
 mod compile;
+mod doubts;
 mod evaluate;
 mod file;
 mod known;
 mod layers;
 mod load;
 mod moment;
+mod profiles;
 mod reasons;
 mod shapes;
 mod text;
+mod wording;
 
 use std::{
     collections::BTreeSet,
@@ -42,7 +45,7 @@ use self::{
     file::{Findings, Place},
     known::Known,
     reasons::ReasonTexts,
-    rules::{Message, Row, Rules, Write},
+    rules::{Message, Profile, Row, Rules, Write},
     table::Table,
 };
 use crate::{
@@ -69,8 +72,9 @@ pub type Document = Map<String, Value>;
 #[derive(Debug)]
 pub struct Mapping {
     /// Version and the beginning of the digest.
-    said: String,
     version: String,
+    /// The version alone.
+    plain_version: String,
     digest: String,
     approval: Option<Approval>,
     /// The files that were read, by the number in a [`Place`].
@@ -82,6 +86,8 @@ pub struct Mapping {
     given_case_id: String,
     texts: ReasonTexts,
     tables: Vec<Arc<Table>>,
+    profiles_in: Vec<Profile>,
+    profiles_out: Vec<Profile>,
     known: Known,
 }
 
@@ -104,13 +110,13 @@ impl Mapping {
     /// Version and the beginning of the digest, as it stands in the activity log: `1+3fa9c1d2e0b4`.
     #[must_use]
     pub fn version(&self) -> &str {
-        &self.said
+        &self.version
     }
 
     /// What both sides call this state of the mapping.
     #[must_use]
     pub fn plain_version(&self) -> &str {
-        &self.version
+        &self.plain_version
     }
 
     /// Where something stands, as people write it: `mappings/gambella/tables/service-in.csv:3`.
@@ -184,12 +190,14 @@ impl Mapping {
             intake_user: Some(context.intake_user),
             today: Some(context.today),
             service_types: context.service_types,
+            agencies: context.agencies,
+            profile: self.profile_in(rows),
             ..Sources::default()
         };
         let mut gaps = Vec::new();
         let mut new_case = Document::new();
         let mut if_empty = Document::new();
-        for row in &self.rules(Message::Case).rows {
+        for row in self.rules(Message::Case).rows.iter().filter(|row| sources.writes(row, Message::Case)) {
             let Some(value) = sources.value(row, Message::Case, &mut gaps) else { continue };
             if row.write == Write::IfEmpty {
                 if_empty.insert(row.target.clone(), value.clone());
@@ -198,7 +206,7 @@ impl Mapping {
         }
         let service = sources.document(self.rules(Message::Service), Message::Service, &mut gaps);
         let given_case_id = self.given_case_id(rows, &mut gaps);
-        let gaps = self.with_contradictions(rows, gaps);
+        let gaps = self.with_contradictions(rows, sources.profile, gaps);
 
         let text = |document: &Document, field: &str| document.get(field).and_then(Value::as_str).map(str::to_owned);
         let person_number = text(&new_case, &self.identity.person_number);
@@ -237,15 +245,29 @@ impl Mapping {
             service: Some(sources.service.reveal()),
             owner: sources.owner.map(Personal::reveal),
             administrator: Some(sources.administrator),
+            profile: self.profile_out(sources.service.reveal()),
             ..Sources::default()
         };
         self.message(Message::Referral, sources)
     }
 
-    /// Flow 1: what DTP is told when an intervention was delivered.
+    /// Whether the feedback about a delivery reads the service as it stands in Primero.
     #[must_use]
-    pub fn delivered_feedback(&self, number: &InterventionNumber, case_id: &str, intake_user: &str) -> Document {
+    pub fn delivered_reads_service(&self) -> bool {
+        self.rules(Message::Delivered).read_keys().next().is_some()
+    }
+
+    /// Flow 1: what DTP is told when an intervention was delivered. `service` is read only if the mapping asks for it.
+    #[must_use]
+    pub fn delivered_feedback(
+        &self,
+        number: &InterventionNumber,
+        case_id: &str,
+        intake_user: &str,
+        service: Option<&Personal<Document>>,
+    ) -> Document {
         let sources = Sources {
+            service: service.map(Personal::reveal),
             number: Some(number.as_str()),
             case_id: Some(case_id),
             intake_user: Some(intake_user),
@@ -314,7 +336,9 @@ impl Mapping {
         }
     }
 
-    const fn rules(&self, message: Message) -> &Rules {
+    /// The rules of a message, as the files give them.
+    #[must_use]
+    pub const fn rules(&self, message: Message) -> &Rules {
         &self.rules[message as usize]
     }
 
@@ -337,10 +361,11 @@ impl Mapping {
     }
 
     /// The gaps with those fields added on which the rows do not agree; nothing else is said about such a field.
-    fn with_contradictions(&self, rows: &[Document], mut gaps: Vec<Gap>) -> Vec<Gap> {
+    fn with_contradictions(&self, rows: &[Document], profile: Option<&Profile>, mut gaps: Vec<Gap>) -> Vec<Gap> {
         if let [first, others @ ..] = rows {
             let contradicts = |key: &&String| others.iter().any(|other| !same(first.get(*key), other.get(*key)));
-            for key in self.known.agreeing_keys.iter().filter(contradicts) {
+            let read = |key: &&String| profile.is_none_or(|profile| profile.keys.contains(*key));
+            for key in self.known.agreeing_keys.iter().filter(read).filter(contradicts) {
                 gaps.retain(|gap| gap.field != *key);
                 gaps.push(Gap { reason: Reason::RowsContradict, field: key.clone() });
             }

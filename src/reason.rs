@@ -105,7 +105,7 @@ codes! {
         /// The recipient is not on the list.
         RecipientNotListed = "recipient_not_listed",
         /// The owning agency is not on the list.
-        OwnerAgencyNotListed = "owner_agency_not_listed",
+        AgencyNotSigned = "agency_not_signed",
         /// The service type is not on the list.
         ServiceTypeNotListed = "service_type_not_listed",
         /// The module is not on the list.

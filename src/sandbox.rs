@@ -2,7 +2,7 @@
 //!
 //! They answer as the real systems do, traps included, and every request can be made to fail in a chosen way.
 //! They share no code with the clients they stand opposite of, so that a misreading in a client is not repeated here.
-//! They know nothing of deliveries, mappings or configuration.
+//! They know nothing of deliveries; of mappings and configuration only the stage does, which sets them up for a programme.
 
 pub mod dtp;
 pub mod faults;

@@ -82,6 +82,9 @@ pub enum Command {
     #[cfg(feature = "sandbox")]
     #[command(verbatim_doc_comment, after_help = "Example: referrald sandbox --once")]
     Sandbox {
+        /// Which programme's mapping and rules are played
+        #[arg(long, value_name = "NAME", default_value = crate::sandbox::stage::FIRST_PROGRAMME, value_parser = PossibleValuesParser::new(crate::sandbox::stage::programmes()))]
+        programme: String,
         /// End when every errand is settled, or stands on the operator's list as expected
         #[arg(long)]
         once: bool,
@@ -379,7 +382,11 @@ fn role(text: &str) -> Result<Role, &'static str> {
 }
 
 /// Takes the codes of an enum, and shows them in the help.
-fn code<T>(all: &'static [T], code_of: fn(T) -> &'static str, from: fn(&str) -> Option<T>) -> impl TypedValueParser<Value = T>
+pub(super) fn code<T>(
+    all: &'static [T],
+    code_of: fn(T) -> &'static str,
+    from: fn(&str) -> Option<T>,
+) -> impl TypedValueParser<Value = T>
 where
     T: Copy + Send + Sync + 'static,
 {

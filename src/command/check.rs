@@ -4,9 +4,15 @@
 
 mod dtp;
 mod fit;
+mod labels;
 mod primero;
 mod rights;
 mod site;
+
+pub(super) use self::{
+    labels::Label,
+    primero::{Live, live},
+};
 
 use std::{io::Write, path::Path};
 
@@ -28,7 +34,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    fn configuration(said: impl ToString) -> Self {
+    pub(super) fn configuration(said: impl ToString) -> Self {
         Self { exit: Exit::Configuration, said: said.to_string() }
     }
 

@@ -45,11 +45,11 @@ pub async fn run(settings: Settings) -> Result<(), Failure> {
 
 /// Plays the sandbox; without `once` until SIGTERM or SIGINT.
 #[cfg(feature = "sandbox")]
-pub async fn sandbox(once: bool) -> Result<(), Failure> {
+pub async fn sandbox(programme: &str, once: bool) -> Result<(), Failure> {
     let stop = tokio_util::sync::CancellationToken::new();
     let out = std::sync::Arc::new(std::sync::Mutex::new(std::io::stdout()));
     let asked_to_stop = asked_to_stop()?;
-    let play = crate::sandbox::play(once, out, stop.clone());
+    let play = crate::sandbox::play(programme, once, out, stop.clone());
     tokio::pin!(play);
     let played = tokio::select! {
         played = &mut play => played,

@@ -2,9 +2,16 @@
 //!
 //! It sends nothing and stores nothing.
 
+mod attempt;
 mod checked;
+mod diff;
 mod digest;
+mod fields;
+mod live;
+mod revision;
+mod sheet;
 pub mod verbs;
+mod written;
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -21,8 +28,29 @@ use crate::mapping::Mapping;
 pub async fn run(verb: Verb) -> Result<(), Failure> {
     let mut shown = Shown { terminal: io::stdout().is_terminal(), out: io::stdout() };
     match verb {
-        Verb::Check { which } => checked::check(&directory(&which)?, &mut shown),
+        Verb::Check { which, live } => {
+            let checked = checked::check(&directory(&which)?, &mut shown);
+            match (live, which.config.as_deref()) {
+                (false, _) => checked,
+                (true, None) => Err(Failure::usage("`--live` needs `--config FILE`: it says where Primero is")),
+                (true, Some(config)) => checked.and(live::compare(&settings(config)?, &directory(&which)?, &mut shown).await),
+            }
+        }
+        Verb::Try { kind, file, mapping, config } => {
+            let settings = config.as_deref().map(settings).transpose()?;
+            let directory = directory(&Which { directory: mapping, config })?;
+            attempt::attempt(kind, file.as_deref(), &directory, settings.as_ref(), &mut shown)
+        }
+        Verb::Fields { which } => {
+            let settings = which.config.as_deref().map(settings).transpose()?;
+            fields::fields(&directory(&which)?, settings.as_ref(), &mut shown)
+        }
         Verb::Digest { which } => digest::digest(&directory(&which)?, &mut shown),
+        Verb::Sheet { which, wanted } => {
+            let settings = which.config.as_deref().map(settings).transpose()?;
+            sheet::sheet(&directory(&which)?, settings.as_ref(), &wanted)
+        }
+        Verb::Diff { old, new, mapping, wanted } => diff::diff(&old, &new, mapping.as_deref(), &wanted),
     }
 }
 
@@ -47,8 +75,26 @@ struct Shown<W> {
 }
 
 impl<W: Write> Shown<W> {
+    /// The same as words for a terminal and as a row for a pipe.
     fn say(&mut self, words: &str, row: &impl Serialize) -> Result<(), Failure> {
-        let line = if self.terminal { words.to_owned() } else { serde_json::to_string(row).map_err(Failure::failed)? };
+        if self.terminal { self.words(words) } else { self.row(row) }
+    }
+
+    /// Only for a terminal.
+    fn words(&mut self, words: &str) -> Result<(), Failure> {
+        if self.terminal { self.line(words) } else { Ok(()) }
+    }
+
+    /// Only for a pipe.
+    fn row(&mut self, row: &impl Serialize) -> Result<(), Failure> {
+        if self.terminal {
+            return Ok(());
+        }
+        let line = serde_json::to_string(row).map_err(Failure::failed)?;
+        self.line(&line)
+    }
+
+    fn line(&mut self, line: &str) -> Result<(), Failure> {
         match writeln!(self.out, "{line}").and_then(|()| self.out.flush()) {
             // Whoever reads has read enough.
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(unwritable(&error)),
@@ -56,3 +102,6 @@ impl<W: Write> Shown<W> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,12 @@ use std::fmt;
 use chrono::NaiveDate;
 use sha2::{Digest, Sha256};
 
-use super::{Mapping, file::Keys, load::Said};
+use super::{
+    Mapping,
+    doubts::looks_like_a_name,
+    file::{Grade, Keys},
+    load::Said,
+};
 
 /// What a mapping says of its own approval.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,6 +89,9 @@ pub(super) fn read(keys: &Keys<'_>) -> Option<Approval> {
     let on = keys.needed("on", "the day, for example \"2026-11-30\"");
     let digest = keys.needed("digest", "what `referrald mapping digest` printed when it was signed");
     keys.finish();
+    if by_role.is_some_and(|(role, _)| looks_like_a_name(role)) {
+        keys.note(Grade::Warning, "`by_role` looks like a person's name (hint: write the role)");
+    }
     let day = on.and_then(|(on, place)| {
         let day = Some(on).filter(|on| on.len() == 10).and_then(|on| on.parse::<NaiveDate>().ok());
         if day.is_none() {

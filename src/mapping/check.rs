@@ -8,7 +8,7 @@ use super::{
     INTERVENTION_NUMBER, REJECTED_REASON, SERVICES, STATUS, UNIQUE_ID,
     file::{Findings, Place, hint},
     load::Loaded,
-    rules::{Demand, Lookup, Many, Message, Missing, Part, Record, Row, Rules, Source, Unlisted},
+    rules::{Agreed, Demand, Lookup, Many, Message, Missing, Part, Record, Row, Rules, Source, Unlisted},
 };
 use crate::referral::Decision;
 
@@ -27,6 +27,23 @@ pub(super) fn check(loaded: &Loaded, findings: &Findings) {
     request_lines(loaded, findings);
     service_id(&loaded.rules[Message::Service as usize], findings);
     decision(&loaded.rules[Message::ReferralDecision as usize], findings);
+    confirmation(loaded, findings);
+}
+
+/// Whoever opens a service type relies on somebody having compared the labels of both sides.
+fn confirmation(loaded: &Loaded, findings: &Findings) {
+    let service_type = &loaded.head.service.service_type;
+    let types = |message: Message, is_type: &dyn Fn(&Part) -> bool| {
+        for row in loaded.rules[message as usize].all_rows() {
+            let lookups = row.source.parts().iter().filter(|part| is_type(part)).filter_map(|part| part.lookup.as_ref());
+            for lookup in lookups.filter(|lookup| !lookup.table.needs_confirmation) {
+                let name = &lookup.table.name;
+                findings.add(row.place, format_args!("the table `{name}` maps service types, so its rows have to be confirmed (hint: `confirmation = true` where it is declared)"));
+            }
+        }
+    };
+    types(Message::Service, &|part| part.agreed == Some(Agreed::ServiceTypes));
+    types(Message::Referral, &|part| part.record == Record::Service && part.name() == service_type);
 }
 
 /// Two rules for one target: only the two sides of one block may share theirs.

@@ -19,14 +19,20 @@ use super::{
 
 mod part;
 
+#[cfg(test)]
+pub(super) use part::{READINGS, UNLISTED};
 use part::{lookup, part};
 
 /// The tables of a mapping by name; `None` for one that is declared but could not be read.
 pub(super) type Tables = BTreeMap<String, Option<Arc<Table>>>;
 
 const NOT_ON_FORM: &str = "not on form";
+/// The kinds of source; a row has one of them.
+pub(super) const KINDS: [&str; 6] = ["from", "first_of", "join", "constant", "setting", "given"];
+/// What may happen when there is no value, besides `default` and `required`.
+pub(super) const MISSING: [&str; 3] = ["absent", "null", "empty"];
 /// The keys that say how a source is read; a constant or a configured value has none of them.
-const OF_A_SOURCE: [&str; 13] = [
+pub(super) const OF_A_SOURCE: [&str; 13] = [
     "of",
     "of_all_rows",
     "list",
@@ -126,7 +132,6 @@ fn row(in_force: &InForce<'_>, message: Message, tables: &Tables) -> Option<Row>
 }
 
 fn source(keys: &Keys<'_>, message: Message, tables: &Tables) -> Option<Source> {
-    const KINDS: [&str; 6] = ["from", "first_of", "join", "constant", "setting", "given"];
     let kinds: Vec<&str> = KINDS.into_iter().filter(|kind| keys.has(kind)).collect();
     let constant = keys.value("constant");
     let setting = chosen(keys, "setting", Setting::from_code, message.settings().iter().map(|setting| setting.code()));
@@ -194,7 +199,6 @@ fn join(keys: &Keys<'_>, message: Message, tables: &Tables) -> Option<Source> {
 }
 
 fn missing(keys: &Keys<'_>, source: Option<&Source>) -> Missing {
-    const KNOWN: [&str; 3] = ["absent", "null", "empty"];
     let required = keys.flag("required");
     let default = keys.value("default").and_then(|value| scalar(keys, "default", value));
     let missing = keys.text("missing");
@@ -211,7 +215,7 @@ fn missing(keys: &Keys<'_>, source: Option<&Source>) -> Missing {
         (false, None, Some(("null", _))) => Missing::Null,
         (false, None, Some(("empty", _))) => Missing::Empty,
         (false, None, Some((other, place))) => {
-            keys.problem_at(place, format_args!("unknown rule `missing = \"{other}\"` ({})", hint(other, KNOWN)));
+            keys.problem_at(place, format_args!("unknown rule `missing = \"{other}\"` ({})", hint(other, MISSING)));
             Missing::Absent
         }
     }

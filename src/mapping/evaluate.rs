@@ -11,7 +11,10 @@ use uuid::Uuid;
 use super::{
     Document, Gap, INTERVENTION_NUMBER,
     moment::{Moment, looks_like_date},
-    rules::{Demand, Given, Lookup, Many, Message, Missing, Part, Reading, Record, Row, Rules, Setting, Source, Unlisted},
+    rules::{
+        Agreed, Demand, Given, Lookup, Many, Message, Missing, Part, Profile, Reading, Record, Row, Rules, Setting, Source,
+        Unlisted,
+    },
     text::{clean, is_blank, plain},
 };
 use crate::{reason::Reason, referral::is_plain_identifier};
@@ -37,6 +40,9 @@ pub(super) struct Sources<'a> {
     pub(super) administrator: Option<&'a Document>,
     pub(super) today: Option<NaiveDate>,
     pub(super) service_types: &'a [String],
+    pub(super) agencies: &'a [String],
+    /// Only these fields are written.
+    pub(super) profile: Option<&'a Profile>,
 }
 
 /// A value as it was read; `Nothing` when absent, null, empty or blank.
@@ -53,12 +59,17 @@ impl<'a> Sources<'a> {
     /// The document of all rows, in the order of the rules; gaps are added to `gaps`.
     pub(super) fn document(&self, rules: &'a Rules, message: Message, gaps: &mut Vec<Gap>) -> Document {
         let mut document = Document::new();
-        for row in self.rows_of(rules) {
+        for row in self.rows_of(rules).filter(|row| self.writes(row, message)) {
             if let Some(value) = self.value(row, message, gaps) {
                 document.insert(row.target.clone(), value);
             }
         }
         document
+    }
+
+    /// Whether the profile, if there is one, has the row.
+    pub(super) fn writes(&self, row: &Row, message: Message) -> bool {
+        self.profile.is_none_or(|profile| profile.has(message, &row.target))
     }
 
     /// The rows that apply: of each block, one side.
@@ -306,15 +317,21 @@ impl<'a> Sources<'a> {
             },
             Some(Demand::Identifier | Demand::NotAfterToday) | None => {}
         }
-        if part.agreed && !self.service_types.iter().any(|agreed| *agreed == text) {
-            return Err(Reason::ServiceTypeNotAgreed);
+        let agreed = part.agreed.map(|list| match list {
+            Agreed::ServiceTypes => (self.service_types, Reason::ServiceTypeNotAgreed),
+            Agreed::Agencies => (self.agencies, Reason::AgencyNotSigned),
+        });
+        if let Some((list, reason)) = agreed
+            && !list.iter().any(|agreed| *agreed == text)
+        {
+            return Err(reason);
         }
         if let Some(namespace) = &part.uuid5 {
             let uuid = Uuid::new_v5(namespace, text.as_bytes());
             return Ok(Found::Text(Cow::Owned(uuid.hyphenated().to_string())));
         }
         let Some(lookup) = &part.lookup else { return Ok(Found::Text(text)) };
-        let refusal = if part.agreed { Reason::ServiceTypeNotAgreed } else { Reason::InvalidValues };
+        let refusal = agreed.map_or(Reason::InvalidValues, |(_, reason)| reason);
         look_up(lookup, Some(text), refusal)
     }
 }

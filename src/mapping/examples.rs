@@ -103,7 +103,7 @@ impl Examples {
     /// What differs, example by example.
     pub fn failures(&self, mapping: &Mapping) -> impl Iterator<Item = String> {
         self.0.iter().filter_map(|example| {
-            let differences = match made(mapping, example) {
+            let differences = match made(mapping, example.kind, &example.with, &example.given) {
                 Ok(made) => differences(&example.expected, &made),
                 Err(problem) => vec![problem],
             };
@@ -191,9 +191,8 @@ fn given<T: DeserializeOwned>(value: &Value) -> Result<T, String> {
     T::deserialize(value).map_err(|_| "the example is not as its kind expects".to_owned())
 }
 
-/// What the mapping makes of an example.
-fn made(mapping: &Mapping, example: &Example) -> Result<Value, String> {
-    let (with, kind, example) = (&example.with, example.kind, &example.given);
+/// What the mapping makes of an example, `with` what the program would know besides; or what is wrong with the example.
+pub fn made(mapping: &Mapping, kind: Kind, with: &Value, example: &Value) -> Result<Value, String> {
     match kind {
         Kind::Intervention => intervention(mapping, &given(with)?, given(example)?),
         Kind::Referral => referral(mapping, &given(with)?, given(example)?),
@@ -203,8 +202,9 @@ fn made(mapping: &Mapping, example: &Example) -> Result<Value, String> {
             json!({"decision": decision.decision, "rejected_reason": reason})
         })),
         Kind::Delivered => {
-            let Delivered { number, case_id, intake_user } = given(example)?;
-            Ok(Value::Object(mapping.delivered_feedback(&self::number(&number)?, &case_id, &intake_user)))
+            let Delivered { number, case_id, intake_user, service } = given(example)?;
+            let service = service.map(Personal::new);
+            Ok(Value::Object(mapping.delivered_feedback(&self::number(&number)?, &case_id, &intake_user, service.as_ref())))
         }
         Kind::Failed => {
             let Failed { number, case_id, gaps } = given(example)?;
@@ -223,6 +223,8 @@ struct WithIntervention {
     today: NaiveDate,
     intake_user: String,
     service_types: Vec<String>,
+    #[serde(default)]
+    agencies: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -237,7 +239,12 @@ fn intervention(mapping: &Mapping, with: &WithIntervention, example: Rows) -> Re
         Some(Value::String(number)) => number.clone(),
         _ => return Err(format!("`{INTERVENTION_NUMBER}` is missing")),
     };
-    let context = InterventionContext { intake_user: &with.intake_user, today: with.today, service_types: &with.service_types };
+    let context = InterventionContext {
+        intake_user: &with.intake_user,
+        today: with.today,
+        service_types: &with.service_types,
+        agencies: &with.agencies,
+    };
     Ok(match mapping.case_draft(&self::number(&number)?, &example.rows, context) {
         Ok(draft) => json!({
             "person_number": draft.person_number.reveal(),
@@ -291,6 +298,7 @@ struct Delivered {
     number: String,
     case_id: String,
     intake_user: String,
+    service: Option<Document>,
 }
 
 #[derive(Deserialize)]

@@ -68,11 +68,6 @@ impl Both {
 }
 
 impl Tops<'_> {
-    /// The tables at the top of both.
-    pub(super) fn tables(&self) -> impl Iterator<Item = &DeTable<'_>> {
-        self.base.iter().chain(&self.programme).map(|(_, top)| top.get_ref())
-    }
-
     pub(super) fn keys<'a>(&'a self, findings: &'a Findings) -> Pair<'a> {
         fn of<'a>((file, top): &'a (&TextFile, Spanned<DeTable<'_>>), findings: &'a Findings) -> Keys<'a> {
             Keys::of_file(file, top.get_ref(), findings)
@@ -104,6 +99,13 @@ impl<'a> Pair<'a> {
     pub(super) fn laid(&self, section: &'static str, named_by: &'static str) -> Laid<'a> {
         let rows = |keys: &Option<Keys<'a>>| keys.as_ref().map(|keys| keys.tables(section)).unwrap_or_default();
         lay(section, named_by, rows(&self.base), rows(&self.programme))
+    }
+
+    /// The profiles of both. They take fields away and add none, so a programme adds them as it likes.
+    pub(super) fn profiles(&self) -> Laid<'a> {
+        let rows = self.both().flat_map(|keys| keys.tables("profile"));
+        let in_force = |keys| InForce { keys, of_base: false, localisable: true };
+        Laid { rows: rows.map(in_force).collect(), left_open: Vec::new() }
     }
 }
 

@@ -10,16 +10,17 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use toml::de::{DeTable, DeValue};
 
 use super::{
     IdentityFields, Mapping, ServiceFields, approval, check,
     compile::{self, Tables},
+    doubts,
     file::{Findings, Grade, Keys, Place, TextFile, hint},
     known::Known,
     layers::{Both, Layers, Pair},
+    profiles,
     reasons::ReasonTexts,
-    rules::{Message, Rules},
+    rules::{Message, Profile, Rules},
     table::{self, Table},
 };
 
@@ -32,6 +33,8 @@ pub(super) struct Loaded {
     pub(super) head: Head,
     pub(super) texts: ReasonTexts,
     pub(super) tables: Vec<Arc<Table>>,
+    pub(super) profiles_in: Vec<Profile>,
+    pub(super) profiles_out: Vec<Profile>,
 }
 
 /// What `mapping.toml` says besides tables.
@@ -49,9 +52,7 @@ pub(super) fn load(directory: &Path, findings: &Findings) -> Option<Mapping> {
     let programme = TextFile::read(&directory.join(MAPPING), findings)?;
     let top = programme.toml(findings);
     let keys = Keys::of_file(&programme, top.get_ref(), findings);
-    let Some((base, _)) = keys.needed("base", "the directory with what no country changes, for example \"../base\"") else {
-        return None;
-    };
+    let (base, _) = keys.needed("base", "the directory with what no country changes, for example \"../base\"")?;
     let layers = Layers::of(directory, base);
     let base = TextFile::read(&layers.base.join(MAPPING), findings);
     let base_top = base.as_ref().map(|file| file.toml(findings));
@@ -63,48 +64,78 @@ pub(super) fn load(directory: &Path, findings: &Findings) -> Option<Mapping> {
 
     let files: Vec<Both> = RULE_FILES[1..].iter().map(|name| Both::read(&layers, name, findings)).collect();
     let tops: Vec<_> = files.iter().map(|file| file.tops(findings)).collect();
-    let used = tops.iter().flat_map(|tops| tops.tables()).fold(BTreeSet::new(), |mut used, table| {
-        tables_named(table, &mut used);
-        used
-    });
-    let declared = declared(&pair, &layers, &used, findings);
-    pair.both().for_each(Keys::finish);
-
-    let mut rules: [Rules; Message::ALL.len()] = Default::default();
+    let mut profiles: [Vec<Profile>; Message::ALL.len()] = Default::default();
+    let mut in_force = Vec::new();
     for ((top, file), sections) in tops.iter().zip(&files).zip(SECTIONS) {
         let keys = top.keys(findings);
         for (section, message) in sections {
             let blocks = if *message == Message::Referral { keys.laid("block", "name") } else { Default::default() };
             let rows = keys.laid(section, "to");
             said.insert((*section, message.code()), blocks.json().chain(rows.json()).collect());
-            let blocks = compile::blocks(blocks, *message, &declared.tables);
-            let (rows, broken) = compile::rows(rows, *message, &declared.tables);
-            rules[*message as usize] = Rules { rows, blocks, broken };
+            in_force.push((*section, *message, file, blocks, rows));
+        }
+        let (_, first) = sections[0];
+        if [Message::Case, Message::Referral].contains(&first) {
+            let laid = keys.profiles();
+            said.insert(("profile", first.code()), laid.json().collect());
+            profiles[first as usize] = profiles::read(laid, sections);
         }
         keys.both().for_each(Keys::finish);
-        let Some(file) = &file.base else { continue };
-        let is_empty = |rules: &Rules| rules.rows.is_empty() && rules.broken.is_empty();
-        for (section, message) in sections.iter().filter(|(_, message)| is_empty(&rules[*message as usize])) {
+    }
+    let mut used = BTreeSet::new();
+    said.values().flatten().for_each(|row| tables_named(row, &mut used));
+    let declared = declared(&pair, &layers, &used, findings);
+    pair.both().for_each(Keys::finish);
+
+    let mut rules: [Rules; Message::ALL.len()] = Default::default();
+    for (section, message, file, blocks, rows) in in_force {
+        let blocks = compile::blocks(blocks, message, &declared.tables);
+        let (rows, broken) = compile::rows(rows, message, &declared.tables);
+        if let Some(file) = file.base.as_ref().filter(|_| rows.is_empty() && broken.is_empty()) {
             findings.add(file.whole(), format_args!("no `[[{section}]]` rows ({message}) (hint: the message would be empty)"));
         }
+        rules[message as usize] = Rules { rows, blocks, broken };
     }
     let texts = ReasonTexts::read(&tops[4].keys(findings));
     said.insert(("texts", ""), vec![texts.json()]);
     stray_files(&layers, &declared, findings);
     let tables: Vec<Arc<Table>> = declared.tables.into_values().flatten().collect();
     said.insert(("tables", ""), tables.iter().map(|table| as_signed(table)).collect());
-    let loaded = Loaded { rules, head, texts, tables };
+    let profiles_in = std::mem::take(&mut profiles[Message::Case as usize]);
+    let profiles_out = std::mem::take(&mut profiles[Message::Referral as usize]);
+    let loaded = Loaded { rules, head, texts, tables, profiles_in, profiles_out };
     check::check(&loaded, findings);
+    profiles::check(&loaded, findings);
+    doubts::note(&loaded, findings);
     if findings.hold_a_problem() {
         return None;
     }
-    let version = version?.0.to_owned();
-    let digest = approval::digest(&version, &said);
-    let Loaded { rules, head: Head { identity, service: service_fields, given_case_id, .. }, texts, tables } = loaded;
+    let plain_version = version?.0.to_owned();
+    let digest = approval::digest(&plain_version, &said);
+    let Loaded { rules, head, texts, tables, mut profiles_in, profiles_out } = loaded;
+    let Head { identity, service: service_fields, given_case_id, .. } = head;
     let known = Known::of(&rules, &given_case_id);
-    let said = format!("{version}+{}", &digest[..12]);
+    for profile in &mut profiles_in {
+        profile.keys = profiles::keys(profile, &rules, &given_case_id);
+    }
+    let version = format!("{plain_version}+{}", &digest[..12]);
     let files = findings.files();
-    Some(Mapping { said, version, digest, approval, files, rules, identity, service_fields, given_case_id, texts, tables, known })
+    Some(Mapping {
+        version,
+        plain_version,
+        digest,
+        approval,
+        files,
+        rules,
+        identity,
+        service_fields,
+        given_case_id,
+        texts,
+        tables,
+        profiles_in,
+        profiles_out,
+        known,
+    })
 }
 
 /// Everything that people sign, by section: as JSON, so that no spelling, order of keys or remark changes it.
@@ -181,20 +212,15 @@ fn owned<P>(text: Option<(&str, P)>) -> String {
     text.map(|(text, _)| text.to_owned()).unwrap_or_default()
 }
 
-/// The names of all tables that rows use.
-fn tables_named(table: &DeTable<'_>, used: &mut BTreeSet<String>) {
-    fn inside(value: &DeValue<'_>, used: &mut BTreeSet<String>) {
-        match value {
-            DeValue::Table(table) => tables_named(table, used),
-            DeValue::Array(list) => list.iter().for_each(|item| inside(item.get_ref(), used)),
-            DeValue::String(_) | DeValue::Boolean(_) | DeValue::Integer(_) | DeValue::Float(_) | DeValue::Datetime(_) => {}
+/// The names of all tables that a row uses.
+fn tables_named(row: &Value, used: &mut BTreeSet<String>) {
+    match row {
+        Value::Object(keys) => {
+            used.extend(keys.get("table").and_then(Value::as_str).map(str::to_owned));
+            keys.values().for_each(|value| tables_named(value, used));
         }
-    }
-    for (key, value) in table {
-        if key.get_ref() == "table" {
-            used.extend(value.get_ref().as_str().map(str::to_owned));
-        }
-        inside(value.get_ref(), used);
+        Value::Array(list) => list.iter().for_each(|value| tables_named(value, used)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 

@@ -14,10 +14,11 @@ use super::{
 use crate::reason::Reason;
 
 /// The reasons that DTP may be told, and whether their text names fields.
-const TOLD: [(Reason, bool); 8] = [
+const TOLD: [(Reason, bool); 9] = [
     (Reason::MissingFields, true),
     (Reason::InvalidValues, true),
     (Reason::ServiceTypeNotAgreed, false),
+    (Reason::AgencyNotSigned, false),
     (Reason::RowsContradict, true),
     (Reason::ValuesRefused, true),
     (Reason::NotDeliveredInTime, false),

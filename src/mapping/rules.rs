@@ -2,7 +2,10 @@
 //!
 //! Plain structure for those who apply it, check it or show it to people. No file and no record is known here.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use serde_json::Value;
 use uuid::Uuid;
@@ -86,13 +89,24 @@ codes! {
     }
 }
 
+codes! {
+    /// A configured list on which a value must stand.
+    Agreed {
+        /// The service types that come in.
+        ServiceTypes = "flow1.service_types",
+        /// The agencies whose requests come in.
+        Agencies = "flow1.agencies",
+    }
+}
+
 impl Message {
     /// The records that its rows may read; where there are several, a row says which.
     #[must_use]
     pub const fn records(self) -> &'static [Record] {
         match self {
             Self::Case | Self::Service => &[Record::Intervention],
-            Self::Delivered | Self::Failed => &[],
+            Self::Delivered => &[Record::Service],
+            Self::Failed => &[],
             Self::DecisionReport => &[Record::Case, Record::Service],
             Self::Referral => &[Record::Case, Record::Service, Record::Owner],
             Self::ReferralDecision => &[Record::Decision],
@@ -220,8 +234,8 @@ pub struct Part {
     pub lower_case: bool,
     /// What the value must be.
     pub demand: Option<Demand>,
-    /// The value must stand on the configured list of agreed service types.
-    pub agreed: bool,
+    /// The value must stand on this list.
+    pub agreed: Option<Agreed>,
     /// The value is made into a UUID (version 5) of this namespace.
     pub uuid5: Option<Uuid>,
     /// The value is looked up.
@@ -319,6 +333,29 @@ pub struct Block {
     pub then: Vec<Row>,
     /// otherwise these. Both write the same targets.
     pub otherwise: Vec<Row>,
+}
+
+/// Fewer fields for some service types: whoever gets the message needs to know no more.
+#[derive(Debug)]
+pub struct Profile {
+    /// What people call it.
+    pub name: String,
+    /// The service types, as they are looked up.
+    pub service_types: Vec<String>,
+    /// The only fields that are written, by message.
+    pub only: BTreeMap<Message, BTreeSet<String>>,
+    /// Where it stands in the files.
+    pub place: Place,
+    /// The keys of an intervention that its rows read.
+    pub(super) keys: BTreeSet<String>,
+}
+
+impl Profile {
+    /// Whether a row is used.
+    #[must_use]
+    pub fn has(&self, message: Message, target: &str) -> bool {
+        self.only.get(&message).is_none_or(|only| only.contains(target))
+    }
 }
 
 /// Everything that makes one message.

@@ -13,7 +13,7 @@ use crate::{personal::Personal, reason::Reason, referral::Decision};
 /// One thing that keeps a document from being mapped.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Gap {
-    /// `MissingFields`, `InvalidValues`, `ServiceTypeNotAgreed` or `RowsContradict`.
+    /// `MissingFields`, `InvalidValues`, `ServiceTypeNotAgreed`, `AgencyNotSigned` or `RowsContradict`.
     pub reason: Reason,
     /// The source field, as the sender knows it.
     pub field: String,
@@ -53,6 +53,8 @@ pub struct InterventionContext<'a> {
     pub today: NaiveDate,
     /// `flow1.service_types`: proGres labels allowed in.
     pub service_types: &'a [String],
+    /// `flow1.agencies`: agencies that have signed, as proGres names them; asked where the mapping says so.
+    pub agencies: &'a [String],
 }
 
 /// An intervention in Primero's words.

@@ -30,7 +30,8 @@ pub struct Table {
     pub places: Vec<Place>,
     /// Whether each row has to be confirmed before it is opened.
     pub needs_confirmation: bool,
-    /// Which column is written.
+    /// Which columns are looked up and written.
+    looked_up_at: usize,
     written_at: usize,
     /// Which row is meant by a value that is looked up.
     values: HashMap<String, usize>,
@@ -42,6 +43,18 @@ impl Table {
     pub fn get(&self, looked_up: &str) -> Option<&str> {
         let row = self.values.get(looked_up)?;
         Some(&self.rows[*row][self.written_at])
+    }
+
+    /// What is looked up in a row, counted from 0.
+    #[must_use]
+    pub fn key(&self, row: usize) -> &str {
+        &self.rows[row][self.looked_up_at]
+    }
+
+    /// What is written by a row, counted from 0.
+    #[must_use]
+    pub fn value(&self, row: usize) -> &str {
+        &self.rows[row][self.written_at]
     }
 
     /// Everything that may be written.
@@ -163,10 +176,21 @@ pub(super) fn read(declared: &Declaration<'_>, file: &TextFile, findings: &Findi
         let cells = rows.iter().map(|row| row[at].as_str()).zip(places.iter().copied());
         spreadsheet::lost_zeros(&columns[at], cells, findings);
     }
-    let (looked_up, written_at) = (columns[looked_up].clone(), written);
-    let (name, written) = (declared.name.to_owned(), columns[written].clone());
-    let needs_confirmation = declared.needs_confirmation;
-    Some(Arc::new(Table { name, looked_up, written, columns, rows, places, needs_confirmation, written_at, values }))
+    let (looked_up_at, written_at) = (looked_up, written);
+    let (looked_up, written) = (columns[looked_up].clone(), columns[written].clone());
+    let (name, needs_confirmation) = (declared.name.to_owned(), declared.needs_confirmation);
+    Some(Arc::new(Table {
+        name,
+        looked_up,
+        written,
+        columns,
+        rows,
+        places,
+        needs_confirmation,
+        looked_up_at,
+        written_at,
+        values,
+    }))
 }
 
 /// Role and day stand together or not at all.

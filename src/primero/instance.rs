@@ -69,6 +69,8 @@ pub struct Field {
     pub multi_select: bool,
     /// `date_include_time`
     pub with_time: bool,
+    /// `required`: people cannot save the form without it.
+    pub required: bool,
     /// What may be chosen.
     pub options: Options,
     /// `subform_section_id`: the [`Form::id`] of the inner form.
@@ -80,8 +82,8 @@ pub struct Field {
 pub enum Options {
     /// Nothing to choose from.
     None,
-    /// The ids in the field itself.
-    Inline(BTreeSet<String>),
+    /// What stands in the field itself: id and label.
+    Inline(BTreeMap<String, String>),
     /// `option_strings_source` as given: `lookup lookup-gender`, `Agency`, `User` …
     Source(String),
 }
@@ -91,8 +93,8 @@ pub enum Options {
 pub struct Lookup {
     /// `unique_id`
     pub unique_id: String,
-    /// The ids that may be chosen.
-    pub options: BTreeSet<String>,
+    /// What may be chosen: id and label.
+    pub options: BTreeMap<String, String>,
 }
 
 impl Client {
@@ -167,7 +169,7 @@ fn field_of(value: &Value) -> Option<Field> {
     let field = value.as_object()?;
     let options = match (text(field, "option_strings_source"), field.get("option_strings_text")) {
         (Some(source), _) => Options::Source(source.to_owned()),
-        (None, Some(Value::Array(options))) if !options.is_empty() => Options::Inline(ids(options)),
+        (None, Some(Value::Array(options))) if !options.is_empty() => Options::Inline(labelled(options)),
         (None, _) => Options::None,
     };
     Some(Field {
@@ -175,6 +177,7 @@ fn field_of(value: &Value) -> Option<Field> {
         kind: text(field, "type")?.to_owned(),
         multi_select: answer::yes(field, "multi_select")?,
         with_time: answer::yes(field, "date_include_time")?,
+        required: field.get("required").and_then(Value::as_bool).unwrap_or_default(),
         options,
         subform: field.get("subform_section_id").and_then(Value::as_i64),
     })
@@ -183,11 +186,20 @@ fn field_of(value: &Value) -> Option<Field> {
 fn lookup_of(value: &Value) -> Option<Lookup> {
     let lookup = value.as_object()?;
     let values = lookup.get("values").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    Some(Lookup { unique_id: text(lookup, "unique_id")?.to_owned(), options: ids(values) })
+    Some(Lookup { unique_id: text(lookup, "unique_id")?.to_owned(), options: labelled(values) })
 }
 
-fn ids(options: &[Value]) -> BTreeSet<String> {
-    options.iter().filter_map(|option| option.get("id")?.as_str()).map(str::to_owned).collect()
+/// Ids with their labels: in English if there is one, else in the first language.
+fn labelled(options: &[Value]) -> BTreeMap<String, String> {
+    let label = |option: &Value| match option.get("display_text") {
+        Some(Value::String(label)) => label.clone(),
+        Some(Value::Object(languages)) => {
+            let label = languages.get("en").or_else(|| languages.values().next());
+            label.and_then(Value::as_str).unwrap_or_default().to_owned()
+        }
+        _ => String::new(),
+    };
+    options.iter().filter_map(|option| Some((option.get("id")?.as_str()?.to_owned(), label(option)))).collect()
 }
 
 fn texts(list: Option<&Value>) -> BTreeSet<String> {

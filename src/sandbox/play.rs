@@ -15,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
-    primero::{CASE_WORKER, NewReferral, UNHCR},
-    stage::{INBOX_KEY, Stage},
+    primero::{CASE_WORKER, NewReferral},
+    stage::{INBOX_KEY, Site, Stage},
 };
 use crate::{
     activity::{Activity, Event},
@@ -69,8 +69,13 @@ pub enum PlayError {
 }
 
 /// Plays everything. With `once` it ends with the tally; else it stays and takes posts until `stop`.
-pub async fn play(once: bool, out: Arc<Mutex<dyn Write + Send>>, stop: CancellationToken) -> Result<(), PlayError> {
-    let stage = Stage::set(Clock::system()).await?;
+pub async fn play(
+    programme: &str,
+    once: bool,
+    out: Arc<Mutex<dyn Write + Send>>,
+    stop: CancellationToken,
+) -> Result<(), PlayError> {
+    let stage = Stage::set_for(Clock::system(), programme).await?;
     let settings = stage.settings(&[
         ("REFERRALD__SCHEDULE__REFERRALS", "*/10 * * * * *"),
         ("REFERRALD__SCHEDULE__DECISIONS", "5/10 * * * * *"),
@@ -127,9 +132,9 @@ impl Story<'_> {
     async fn unhcr_refers(&self) -> Result<(), PlayError> {
         let primero = &self.stage.primero;
         let worker = primero.staff(CASE_WORKER);
-        worker.register(person(2, "Testus", json!({})));
-        worker.register(person(6, "Testa", json!({})));
-        worker.register(person(6, "Testa", json!({})));
+        worker.register(person(2, "Testus", &[]));
+        worker.register(person(6, "Testa", &[]));
+        worker.register(person(6, "Testa", &[]));
 
         self.chapter("UNHCR refers children to Primero");
         self.say("SANDBOX-0001  a child whom Primero does not know");
@@ -137,25 +142,32 @@ impl Story<'_> {
         self.say("SANDBOX-0003  a child with two languages, so two rows");
         self.say("SANDBOX-0004  no date of birth and a service that was never agreed: it cannot be mapped");
         self.say("SANDBOX-0006  a number that two cases carry");
-        let mut two = [intervention(3, "Testine"), intervention(3, "Testine")];
+        let site = &self.stage.site;
+        let mut two = [intervention(site, 3, "Testine"), intervention(site, 3, "Testine")];
         two[0]["languages.progres_languagecodeid"] = json!({ "Name": "Nuer" });
         two[1]["languages.progres_languagecodeid"] = json!({ "Name": "Anyuak" });
         let [first_row, second_row] = two;
-        let mut unmappable = intervention(4, "Testo");
+        let mut unmappable = intervention(site, 4, "Testo");
         unmappable["individuals.progres_dateofbirth"] = Value::Null;
         unmappable["interventiontype.progres_description"] = json!("Something Else");
-        let rows = json!([
-            intervention(1, "Testina"),
-            intervention(2, "Testus"),
+        let mut rows = vec![
+            intervention(site, 1, "Testina"),
+            intervention(site, 2, "Testus"),
             first_row,
             second_row,
             unmappable,
-            intervention(6, "Testa"),
-            "not an intervention at all",
-        ]);
-        self.post("PrimeroOutgoingReferral", rows).await?;
+            intervention(site, 6, "Testa"),
+            json!("not an intervention at all"),
+        ];
+        if self.asks_agencies() {
+            self.say("SANDBOX-0007  from an agency that has not signed");
+            let mut unsigned = intervention(site, 7, "Testie");
+            unsigned["user.progres_partner"] = json!({ "Name": "An agency that has not signed" });
+            rows.push(unsigned);
+        }
+        self.post("PrimeroOutgoingReferral", json!(rows)).await?;
         self.chapter("UNHCR sends SANDBOX-0001 once more: nothing is done twice");
-        self.post("PrimeroOutgoingReferral", json!([intervention(1, "Testina")])).await
+        self.post("PrimeroOutgoingReferral", json!([intervention(site, 1, "Testina")])).await
     }
 
     async fn case_workers_decide(&self) -> Result<(), PlayError> {
@@ -180,25 +192,31 @@ impl Story<'_> {
 
     async fn case_workers_refer(&self) -> Result<(Uuid, Uuid), PlayError> {
         self.chapter("Case workers refer children to UNHCR: two with consent, one without, one by exception");
-        let consent = json!({ "consent_for_services": true, "disclosure_other_orgs": true });
-        let first = self.refer(11, "Testella", &consent, false);
-        let second = self.refer(12, "Testolo", &consent, false);
-        self.refer(14, "Testarda", &json!({}), true);
+        let consent = &self.stage.site.consent;
+        let first = self.refer(11, "Testella", consent, false);
+        let second = self.refer(12, "Testolo", consent, false);
+        self.refer(14, "Testarda", &[], true);
         // Primero lets nobody refer without consent; here it was given, and taken back before we looked.
-        let (without, _) = self.refer(13, "Testeno", &consent, false);
+        let (without, _) = self.refer(13, "Testeno", consent, false);
         self.stage.primero.staff(CASE_WORKER).set_consent(without, false);
         self.walk(Walk::Referrals).await?;
         Ok((first.1, second.1))
     }
 
-    fn refer(&self, child: u32, name: &str, consent: &Value, by_exception: bool) -> (Uuid, Uuid) {
+    fn refer(&self, child: u32, name: &str, consent: &[String], by_exception: bool) -> (Uuid, Uuid) {
         let worker = self.stage.primero.staff(CASE_WORKER);
-        let case = worker.register(person(child, name, consent.clone()));
+        let site = &self.stage.site;
+        let service_type = site.service_types_out.first().map_or("", String::as_str);
+        let case = worker.register(person(child, name, consent));
         let service = worker.add_service(
             case,
-            json!({ "service_type": "alternative_care", "service_implementing_agency": "UNHCR", "service_response_type": "service_provision" }),
+            json!({
+                "service_type": service_type, "service_implementing_agency": site.implementing_agencies.first(),
+                "service_response_type": "service_provision",
+            }),
         );
-        let referral = NewReferral::to(UNHCR).for_service("alternative_care", &service.to_string());
+        let recipient = site.recipients.first().map_or("", String::as_str);
+        let referral = NewReferral::to(recipient).for_service(service_type, &service.to_string());
         let referral = if by_exception { referral.overriding_consent() } else { referral };
         let id = worker.refer(case, referral).expect("the simulated Primero lets a case worker refer");
         (case, id)
@@ -257,7 +275,11 @@ impl Story<'_> {
         for message in self.stage.dtp.bodies(super::Endpoint::DtpDecision) {
             *feedback.entry(message["status"].as_str().unwrap_or_default().to_owned()).or_insert(0) += 1;
         }
-        let expected: BTreeMap<_, _> = EXPECTED_FEEDBACK.iter().map(|(status, count)| ((*status).to_owned(), *count)).collect();
+        let mut expected: BTreeMap<_, _> =
+            EXPECTED_FEEDBACK.iter().map(|(status, count)| ((*status).to_owned(), *count)).collect();
+        if self.asks_agencies() {
+            *expected.entry("Delivery Fail".to_owned()).or_insert(0) += 1;
+        }
         if feedback != expected {
             problems.push(format!("DTP was told {feedback:?} and should have been told {expected:?}"));
         }
@@ -289,6 +311,11 @@ impl Story<'_> {
         }
     }
 
+    /// Whether only agencies that have signed may ask.
+    fn asks_agencies(&self) -> bool {
+        !self.stage.site.agencies.is_empty()
+    }
+
     fn stay(&self) {
         let inbox = format!("http://{}/inbox", self.daemon.inbox);
         self.chapter("The sandbox stays up; end it with Ctrl-C");
@@ -300,7 +327,7 @@ impl Story<'_> {
             self.stage.primero.url()
         ));
         self.say("Post a child of your own:");
-        let body = json!({ "request_type": "PrimeroOutgoingReferral", "interventions": [intervention(99, "Testerina")] });
+        let body = json!({ "request_type": "PrimeroOutgoingReferral", "interventions": [intervention(&self.stage.site, 99, "Testerina")] });
         self.say(&format!("curl -si {inbox} -H 'x-api-key: {INBOX_KEY}' -H 'content-type: application/json' -d '{body}'"));
     }
 
@@ -349,24 +376,24 @@ fn person_number(child: u32) -> String {
 }
 
 /// An invented child as a case worker would register it.
-fn person(child: u32, name: &str, consent: Value) -> Value {
+fn person(child: u32, name: &str, consent: &[String]) -> Value {
     let mut document = json!({
         "name_first": name, "name_last": "Examplename", "sex": "female", "date_of_birth": "2014-05-06",
         "unhcr_individual_no": person_number(child), "unhcr_id_no": "989-SANDBOXGROUP", "status": "open",
-        "owned_by": CASE_WORKER, "owned_by_agency_id": "UNICEF",
+        "owned_by": CASE_WORKER,
     });
-    if let (Some(document), Value::Object(consent)) = (document.as_object_mut(), consent) {
-        document.extend(consent);
+    for field in consent {
+        document[field] = json!(true);
     }
     document
 }
 
 /// An invented child as DTP would post it.
-fn intervention(child: u32, name: &str) -> Value {
-    json!({
+fn intervention(site: &Site, child: u32, name: &str) -> Value {
+    let mut row = json!({
         "progres_interventionnumber": format!("SANDBOX-{child:04}"),
         "progres_interventionstartdate": "2026-02-01T00:00:00Z",
-        "interventiontype.progres_description": "Alternative Care",
+        "interventiontype.progres_description": site.service_types_in.first(),
         "individuals.progres_id": person_number(child),
         "individuals.progres_registrationgroupid": { "Name": "989-SANDBOXGROUP" },
         "individuals.progres_givenname": name,
@@ -376,5 +403,9 @@ fn intervention(child: u32, name: &str) -> Value {
         "progres_interventiondescription": "<p>An invented note.</p>",
         "user.title": "Protection Associate",
         "user.internalemailaddress": "protection@example.org",
-    })
+    });
+    if let Some(agency) = site.agencies.first() {
+        row["user.progres_partner"] = json!({ "Name": agency });
+    }
+    row
 }

@@ -214,6 +214,17 @@ impl SimulatedPrimero {
         world.forget_access();
     }
 
+    /// Makes sure that a field is there, on any form, and that it offers these options (id and label).
+    pub fn offer(&self, form: &str, field: Field, options: &[(String, String)]) {
+        let mut world = self.world();
+        // What every case has stands on no form.
+        if access::is_core(&field.name) && world.forms.field(&field.name).is_none() {
+            return;
+        }
+        world.forms.offer(form, field, options);
+        world.forget_access();
+    }
+
     /// Takes a field off a form.
     pub fn remove_field(&self, form: &str, field: &str) {
         let mut world = self.world();

@@ -1,6 +1,9 @@
 //! A stage for the whole thing: both simulators, throw-away keys and certificates in a temporary folder, and a configuration
 //! that points the daemon at them. The folder goes with the stage.
 
+mod furniture;
+pub mod site;
+
 use std::{fs, io, os::unix::fs::PermissionsExt, path::Path, sync::Arc};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -8,10 +11,11 @@ use chacha20poly1305::{Key, aead::Generate};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
+pub use self::site::{FIRST_PROGRAMME, Site, programmes};
 use super::{
     dtp::{SUBSCRIPTION_KEY, SimulatedDtp},
     pki::{Authority, Identity, Wish},
-    primero::{BRIDGE, BRIDGE_PASSWORD, INTAKE, SimulatedPrimero, UNHCR},
+    primero::{BRIDGE, BRIDGE_PASSWORD, SimulatedPrimero},
 };
 use crate::{
     clock::Clock,
@@ -20,33 +24,6 @@ use crate::{
 
 /// The inbox key of every stage.
 pub const INBOX_KEY: &str = "sandbox-inbox-key";
-
-macro_rules! mapping_files {
-    ($($file:literal),+ $(,)?) => {
-        /// Base and programme, so that the sandbox needs nothing but the program itself.
-        const MAPPINGS: &[(&str, &str)] = &[$(($file, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/mappings/", $file)))),+];
-    };
-}
-mapping_files!(
-    "base/mapping.toml",
-    "base/intervention.toml",
-    "base/feedback.toml",
-    "base/decision.toml",
-    "base/referral.toml",
-    "base/reasons.toml",
-    "base/tables/decision-in.csv",
-    "base/tables/decision-out.csv",
-    "base/tables/rejection-reason-in.csv",
-    "gambella/mapping.toml",
-    "gambella/intervention.toml",
-    "gambella/referral.toml",
-    "gambella/tables/language-in.csv",
-    "gambella/tables/language-out.csv",
-    "gambella/tables/service-in.csv",
-    "gambella/tables/service-out.csv",
-    "gambella/tables/sex-in.csv",
-    "gambella/tables/sex-out.csv",
-);
 
 /// The stage.
 pub struct Stage {
@@ -60,22 +37,34 @@ pub struct Stage {
     pub client: Identity,
     /// The time.
     pub clock: Clock,
+    /// What the programme's configuration says.
+    pub site: Site,
     directory: TempDir,
 }
 
 impl Stage {
-    /// Starts both simulators on free ports and writes keys, certificates and mapping.
+    /// Starts both simulators on free ports and writes keys, certificates and mapping, for the first programme.
     ///
     /// # Errors
     /// If no socket or no folder can be had.
     pub async fn set(clock: Clock) -> io::Result<Self> {
+        Self::set_for(clock, FIRST_PROGRAMME).await
+    }
+
+    /// The same for one of the [`programmes`].
+    ///
+    /// # Errors
+    /// If there is no such programme, or no socket or folder can be had.
+    pub async fn set_for(clock: Clock, programme: &str) -> io::Result<Self> {
+        let site = Site::of(programme)?;
         let authority = Arc::new(Authority::new());
         let client = authority.issue(Wish::client("referrald"));
         let primero = SimulatedPrimero::start(clock.clone()).await?.with_bridge_account();
         let dtp = SimulatedDtp::start(clock.clone(), Arc::clone(&authority)).await?;
         let directory = tempfile::Builder::new().prefix("referrald-sandbox-").tempdir()?;
-        let stage = Self { primero, dtp, authority, client, clock, directory };
+        let stage = Self { primero, dtp, authority, client, clock, site, directory };
         stage.write_files()?;
+        furniture::furnish(&stage.primero, &stage.site, &stage.mapping_directory());
         Ok(stage)
     }
 
@@ -83,6 +72,12 @@ impl Stage {
     #[must_use]
     pub fn directory(&self) -> &Path {
         self.directory.path()
+    }
+
+    /// Where the programme's mapping lies.
+    #[must_use]
+    pub fn mapping_directory(&self) -> std::path::PathBuf {
+        self.directory().join("mappings").join(&self.site.programme)
     }
 
     /// The configuration as a file in the folder would hold it.
@@ -115,7 +110,7 @@ listen = "127.0.0.1:0"
 url = "{primero}"
 user_name = "{BRIDGE}"
 password_file = "secrets/primero-password"
-intake_user = "{INTAKE}"
+intake_user = "{intake_user}"
 rate = "unlimited"
 timeout = "5s"
 
@@ -129,19 +124,23 @@ ca_file = "secrets/authority.pem"
 timeout = "5s"
 
 [schedule]
-time_zone = "Africa/Addis_Ababa"
+time_zone = "{time_zone}"
 at_start = false
 start_from = "2020-01-01"
 
 [flow1]
-service_types = ["Alternative Care", "BID", "BIA", "Family Tracing and Reunification"]
+service_types = {service_types_in}
+agencies = {agencies}
 
 [referrals]
-implementing_agencies = ["UNHCR"]
-recipients = ["{UNHCR}"]
+implementing_agencies = {implementing_agencies}
+recipients = {recipients}
 recipient_agencies = ["UNHCR"]
-owner_agencies = ["UNICEF"]
-service_types = ["alternative_care", "focuses_non_specialized_mhpss_care", "food"]
+owner_agencies = {owner_agencies}
+service_types = {service_types_out}
+
+[consent]
+require = {consent}
 
 [administrator]
 email = "cpims-duty@example.org"
@@ -149,7 +148,7 @@ full_name = "CPIMS+ Duty Desk"
 phone = "+251000000000"
 
 [mapping]
-directory = "mappings/gambella"
+directory = "mappings/{programme}"
 
 [state]
 directory = "state"
@@ -159,6 +158,16 @@ key_files = ["secrets/state.key"]
             primero = self.primero.url(),
             referral_url = self.dtp.referral_url(),
             decision_url = self.dtp.decision_url(),
+            programme = self.site.programme,
+            intake_user = self.site.intake_user,
+            time_zone = self.site.time_zone,
+            service_types_in = list(&self.site.service_types_in),
+            agencies = list(&self.site.agencies),
+            implementing_agencies = list(&self.site.implementing_agencies),
+            recipients = list(&self.site.recipients),
+            owner_agencies = list(&self.site.owner_agencies),
+            service_types_out = list(&self.site.service_types_out),
+            consent = list(&self.site.consent),
         )
     }
 
@@ -183,13 +192,16 @@ key_files = ["secrets/state.key"]
         ] {
             write_secret(&secrets.join(name), &content)?;
         }
-        for (name, content) in MAPPINGS {
-            let path = self.directory().join("mappings").join(name);
-            fs::create_dir_all(path.parent().unwrap_or(&path))?;
-            fs::write(path, content)?;
-        }
+        let mappings = self.directory().join("mappings");
+        fs::create_dir(&mappings)?;
+        site::write_mappings(&mappings)?;
         fs::write(self.directory().join("referrald.toml"), self.configuration())
     }
+}
+
+/// A list as TOML writes it.
+fn list(texts: &[String]) -> String {
+    toml::Value::from(texts.to_vec()).to_string()
 }
 
 /// Writes a file that only its owner may read.

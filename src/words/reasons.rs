@@ -208,9 +208,9 @@ pub const fn words(reason: Reason) -> Words {
             "The recipient of the referral is not one to which referrals are sent.",
             "If the referral is meant for UNHCR, make it again in Primero to UNHCR's user. The lists are `referrals.recipients` and `referrals.recipient_agencies`.",
         ),
-        Reason::OwnerAgencyNotListed => note(
-            "The agency that owns the case has not signed the agreement, or is not on the list.",
-            "If the agency has signed, add it to `referrals.owner_agencies`; else refer in the way that is agreed with that agency.",
+        Reason::AgencyNotSigned => note(
+            "An agency has not signed the agreement, or is not on the list: the one that owns the case, or the one for which UNHCR asked.",
+            "If it has signed, add it to `referrals.owner_agencies`, or to `flow1.agencies` as proGres names it; else refer in the way that is agreed with that agency.",
         ),
         Reason::ServiceTypeNotListed => note(
             "The service type is not on the list of those that may be shared.",

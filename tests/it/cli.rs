@@ -1,6 +1,7 @@
 //! The command line as an operator meets it: the real binary, its texts and its exit codes.
 
 mod check;
+mod mapping;
 mod operator;
 
 use std::{
@@ -93,7 +94,11 @@ fn every_command_explains_itself_with_an_example() {
         "key state",
         "mapping",
         "mapping check",
+        "mapping try",
+        "mapping fields",
         "mapping digest",
+        "mapping sheet",
+        "mapping diff",
         "certificate",
     ];
     let mut help = String::new();

@@ -1,4 +1,6 @@
-//! A country is configuration: what keeps a mapping from being used.
+//! A country is configuration: what keeps a mapping from being used, and a second programme that no line of the program knows.
+
+mod dadaab;
 
 use referrald::config::{Environment, Unapproved};
 

@@ -15,7 +15,7 @@ use referrald::{
     sandbox::{
         Endpoint,
         primero::{CASE_WORKER, NewReferral, UNHCR},
-        stage::{INBOX_KEY, Stage},
+        stage::{FIRST_PROGRAMME, INBOX_KEY, Stage},
     },
     spool::{delivery::Delivery, list::Entry},
     walks::{WalkError, Walked},
@@ -62,10 +62,21 @@ impl World {
 
     /// A world whose daemon has not been started.
     pub async fn without_daemon(changed: &[(&str, &str)]) -> Self {
+        Self::staged(FIRST_PROGRAMME, changed).await
+    }
+
+    /// A world of another programme, with a running daemon.
+    pub async fn of(programme: &str) -> Self {
+        let mut world = Self::staged(programme, &[]).await;
+        world.start().await;
+        world
+    }
+
+    async fn staged(programme: &str, changed: &[(&str, &str)]) -> Self {
         // A second test in this process finds the provider installed.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let clock = Clock::manual(start());
-        let stage = Stage::set(clock.clone()).await.expect("a stage on free ports");
+        let stage = Stage::set_for(clock.clone(), programme).await.expect("a stage on free ports");
         let settings = stage.settings(changed).unwrap_or_else(|problems| panic!("the settings are wrong:\n{problems}"));
         Self {
             stage,

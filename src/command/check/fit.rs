@@ -13,7 +13,7 @@ use crate::{
         rules::{Many, Message, Missing, Reading, Record, Row, Source, Unlisted},
     },
     primero::{Field, Form, FormAccess, Lookup, Options, OwnAccount},
-    programme::{Fields, standing::service_types_out},
+    programme::Fields,
 };
 
 /// The section of the services of a case, and the id of each.
@@ -44,7 +44,7 @@ const ALWAYS_READ: [&str; 21] = [
     "disclosure_other_orgs",
 ];
 /// What every role that writes cases can write without a form.
-const ALWAYS_WRITTEN: [&str; 4] = ["status", "owned_by", "module_id", "record_state"];
+pub(super) const ALWAYS_WRITTEN: [&str; 4] = ["status", "owned_by", "module_id", "record_state"];
 
 /// The forms of an instance as our role has them.
 pub(super) struct Fit<'a> {
@@ -52,7 +52,7 @@ pub(super) struct Fit<'a> {
     case: BTreeMap<&'a str, Held<'a>>,
     /// Every field of a service item, likewise.
     service: BTreeMap<&'a str, Held<'a>>,
-    lookups: BTreeMap<&'a str, &'a BTreeSet<String>>,
+    lookups: BTreeMap<&'a str, &'a BTreeMap<String, String>>,
 }
 
 #[derive(Clone, Copy)]
@@ -155,7 +155,7 @@ impl<'a> Fit<'a> {
         if settings.flows.to_primero {
             self.without(problems, &BTreeSet::from([SERVICES]), FormAccess::ReadAndWrite, &self.case, "the services");
         }
-        let out = service_types_out(mapping).and_then(|part| self.service.get(part.name()));
+        let out = mapping.service_types_out().and_then(|part| self.service.get(part.name()));
         if let (true, Some(held)) = (settings.flows.to_dtp, out) {
             let types = settings.referrals.service_types.iter().map(String::as_str).collect();
             self.options(problems, "`referrals.service_types` names", held.field, types);
@@ -194,27 +194,46 @@ impl<'a> Fit<'a> {
         }
     }
 
-    /// Values that we write or expect and that the field does not offer.
-    fn options(&self, problems: &mut Vec<String>, who: &str, field: &Field, values: BTreeSet<&str>) {
-        let offered = match &field.options {
-            Options::None => return,
-            Options::Inline(ids) => ids,
+    /// The options of a case field, or of a field of a service; `None` if it has none.
+    pub(super) fn options_of(&self, of_service: bool, name: &str) -> Option<&'a BTreeMap<String, String>> {
+        let held = if of_service { self.service.get(name) } else { self.case.get(name) };
+        self.offered(held?.field).ok().flatten()
+    }
+
+    /// The fields that people must fill in: form, name, our access.
+    pub(super) fn required(&self, of_service: bool) -> Vec<(&'a str, &'a str, Option<FormAccess>)> {
+        let fields = if of_service { &self.service } else { &self.case };
+        let required = fields.iter().filter(|(_, held)| held.field.required);
+        required.map(|(name, held)| (held.form, *name, held.access)).collect()
+    }
+
+    /// What a field offers, by id; the error names a list that is not there. Agencies, users and places are no options: Primero does not
+    /// check them either.
+    fn offered(&self, field: &'a Field) -> Result<Option<&'a BTreeMap<String, String>>, &'a str> {
+        match &field.options {
+            Options::None => Ok(None),
+            Options::Inline(options) => Ok(Some(options)),
             Options::Source(source) => match source.strip_prefix("lookup ").map(str::trim) {
-                Some(name) => match self.lookups.get(name) {
-                    Some(ids) => ids,
-                    None => {
-                        problems.push(format!(
-                            "`{}` takes its options from `{name}`, which Primero does not have (hint: ask who keeps the forms)",
-                            field.name
-                        ));
-                        return;
-                    }
-                },
-                // Agencies, users and places are not checked by Primero either.
-                None => return,
+                Some(name) => self.lookups.get(name).copied().map(Some).ok_or(name),
+                None => Ok(None),
             },
+        }
+    }
+
+    /// Values that we write or expect and that the field does not offer.
+    fn options(&self, problems: &mut Vec<String>, who: &str, field: &'a Field, values: BTreeSet<&str>) {
+        let offered = match self.offered(field) {
+            Ok(Some(offered)) => offered,
+            Ok(None) => return,
+            Err(name) => {
+                problems.push(format!(
+                    "`{}` takes its options from `{name}`, which Primero does not have (hint: ask who keeps the forms)",
+                    field.name
+                ));
+                return;
+            }
         };
-        let missing: Vec<&str> = values.into_iter().filter(|value| !offered.contains(*value)).collect();
+        let missing: Vec<&str> = values.into_iter().filter(|value| !offered.contains_key(*value)).collect();
         say(problems, &missing, |values| {
             format!(
                 "Primero's field `{}` does not offer {values}, which {who} (hint: compare the value tables of the mapping with the \
@@ -234,7 +253,7 @@ const fn rank(access: Option<FormAccess>) -> u8 {
 }
 
 /// Every option id that a row may write: rules, never a value of a record.
-fn written_values(row: &Row) -> BTreeSet<&str> {
+pub(super) fn written_values(row: &Row) -> BTreeSet<&str> {
     let mut values: BTreeSet<&str> = BTreeSet::new();
     let lookups = row.source.parts().iter().filter_map(|part| part.lookup.as_ref());
     for lookup in lookups {

@@ -2,18 +2,20 @@
 
 use chrono::{DateTime, TimeDelta};
 
-use super::{Findings, Problem, fit, rights};
+use super::{Findings, Problem, fit, labels::Label, rights};
 use crate::{
     clock::Clock,
     config::Settings,
     credentials::{self, Secret},
-    mapping::Mapping,
+    mapping::{Mapping, rules::Message},
     primero::{Client, Gate, OwnAccount, Trouble},
     programme::Fields,
 };
 
 /// The module of gender-based violence, which nobody here may see.
 pub(super) const GBV: &str = "primeromodule-gbv";
+/// The field of a case that names its owner.
+const OWNER: &str = "owned_by";
 /// How far the clocks may be apart.
 const SKEW: TimeDelta = TimeDelta::seconds(60);
 
@@ -45,11 +47,46 @@ pub(super) async fn check(settings: &Settings, mapping: Option<&Mapping>, clock:
     skew(&client, &mut findings);
     rights::check(&own, settings, mapping, &mut findings);
     if let Some(mapping) = mapping {
-        forms(&client, &own, settings, mapping, &mut findings).await;
+        forms(&client, &own, settings, mapping, &mut findings, &mut Vec::new()).await;
     }
-    users(&client, settings, &mut findings).await;
+    users(&client, settings, mapping, &mut findings).await;
     unseen(&client, &mut findings).await;
     findings
+}
+
+/// What Primero says about a mapping alone: forms, options with their labels, users.
+#[derive(Default)]
+pub(in crate::command) struct Live {
+    pub(in crate::command) findings: Findings,
+    pub(in crate::command) labels: Vec<Label>,
+}
+
+/// Compares a mapping with Primero.
+pub(in crate::command) async fn live(settings: &Settings, mapping: &Mapping, clock: &Clock) -> Live {
+    let Live { mut findings, mut labels } = Live::default();
+    match client(settings, clock) {
+        Ok(client) => match client.own_account().await {
+            Ok(Some(own)) => {
+                forms(&client, &own, settings, mapping, &mut findings, &mut labels).await;
+                users(&client, settings, Some(mapping), &mut findings).await;
+                let agencies = &settings.referrals.owner_agencies;
+                if !agencies.is_empty() {
+                    findings.notes.push(format!(
+                        "agencies cannot be asked of Primero with the rights of this account; compare by hand: {}",
+                        agencies.join(", ")
+                    ));
+                }
+            }
+            Ok(None) => findings.problems.push(Problem::outside(
+                "our own account cannot be read, so nothing more can be checked (hint: the role needs `read` on users)",
+            )),
+            Err(trouble) => findings.problems.push(Problem::outside(login(&trouble))),
+        },
+        Err(problem) => findings.problems.push(problem.unwrap_or_else(|| {
+            Problem::outside("Primero was not asked: the password or the certificates cannot be read (hint: `referrald check`)")
+        })),
+    }
+    Live { findings, labels }
 }
 
 /// `None` for what the check of the credentials has told already.
@@ -92,23 +129,39 @@ fn skew(client: &Client, findings: &mut Findings) {
     }
 }
 
-async fn forms(client: &Client, own: &OwnAccount, settings: &Settings, mapping: &Mapping, findings: &mut Findings) {
+async fn forms(
+    client: &Client,
+    own: &OwnAccount,
+    settings: &Settings,
+    mapping: &Mapping,
+    findings: &mut Findings,
+    labels: &mut Vec<Label>,
+) {
     let told = async { Ok::<_, Trouble>((client.forms(mapping.module()).await?, client.lookups().await?)) };
     match told.await {
         Ok((forms, lookups)) => {
             let fields = Fields::of(settings, mapping);
             let fit = fit::Fit::new(own, &forms, &lookups);
             findings.problems.extend(fit.problems(settings, mapping, &fields).into_iter().map(Problem::outside));
+            findings.notes.extend(fit.required_without_rule(mapping));
+            labels.extend(fit.labels(settings, mapping));
         }
         Err(trouble) => findings.problems.push(asked("the forms and options", &trouble)),
     }
 }
 
 /// The user who owns new cases, and those to whom case workers refer.
-async fn users(client: &Client, settings: &Settings, findings: &mut Findings) {
-    let intake = ("primero.intake_user", &settings.primero.intake_user);
-    let recipients = settings.referrals.recipients.iter().map(|name| ("referrals.recipients", name));
-    for (key, name) in std::iter::once(intake).chain(recipients) {
+async fn users(client: &Client, settings: &Settings, mapping: Option<&Mapping>, findings: &mut Findings) {
+    let intake = ("primero.intake_user", settings.primero.intake_user.as_str());
+    let recipients = settings.referrals.recipients.iter().map(|name| ("referrals.recipients", name.as_str()));
+    let owners =
+        mapping.into_iter().flat_map(Mapping::rows).filter(|(message, row)| *message == Message::Case && row.target == OWNER);
+    let owners = owners.flat_map(|(_, row)| fit::written_values(row)).map(|name| ("the mapping's new owners", name));
+    let mut asked_before = std::collections::BTreeSet::new();
+    for (key, name) in std::iter::once(intake).chain(recipients).chain(owners) {
+        if !asked_before.insert(name) {
+            continue;
+        }
         match client.user(name).await {
             Ok(Some(user)) if user.disabled => findings.problems.push(Problem::outside(format!(
                 "{key}: this user is disabled in Primero (hint: enable the user, or name another)"

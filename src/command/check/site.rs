@@ -9,7 +9,7 @@ use crate::{
     config::Settings,
     credentials::{self, ClientCertificate, Secret, Validity},
     mapping::{Mapping, examples},
-    programme::standing::{service_types_in, service_types_out, standing},
+    programme::approval::approval,
 };
 
 /// What is read without a problem and cannot be meant so all the same.
@@ -97,8 +97,8 @@ pub(super) fn mapping(directory: &Path) -> (Findings, Option<Mapping>) {
 /// Whether the lists of the configuration speak the words of the mapping, and whether the mapping may be used as it stands.
 pub(super) fn fitness(settings: &Settings, mapping: &Mapping, findings: &mut Findings) {
     let listed = [
-        ("flow1.service_types", &settings.flow1.service_types, service_types_in(mapping)),
-        ("referrals.service_types", &settings.referrals.service_types, service_types_out(mapping)),
+        ("flow1.service_types", &settings.flow1.service_types, mapping.service_types_in()),
+        ("referrals.service_types", &settings.referrals.service_types, mapping.service_types_out()),
     ];
     for (key, types, part) in listed {
         let Some(lookup) = part.and_then(|part| part.lookup.as_ref()) else { continue };
@@ -109,7 +109,7 @@ pub(super) fn fitness(settings: &Settings, mapping: &Mapping, findings: &mut Fin
             )));
         }
     }
-    let judged = standing(settings, mapping);
+    let judged = approval(settings, mapping);
     findings.problems.extend(judged.refused.into_iter().map(Problem::configuration));
     findings.notes.extend(judged.warned);
 }

@@ -14,7 +14,8 @@ pub(super) fn flow1(reading: &mut Reading, flows: Option<Flows>) -> Option<Flow1
             "is empty while `flows.to_primero` is on: nothing could come in (hint: list the agreed labels of proGres)",
         );
     }
-    Some(Flow1 { closed_case: closed_case?, hold_for: hold_for?, service_types: service_types? })
+    let agencies = reading.read("flow1.agencies", values::list);
+    Some(Flow1 { closed_case: closed_case?, hold_for: hold_for?, service_types: service_types?, agencies: agencies? })
 }
 
 pub(super) fn referrals(reading: &mut Reading, flows: Option<Flows>) -> Option<Referrals> {

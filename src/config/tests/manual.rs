@@ -94,6 +94,7 @@ fn the_examples_load_once_they_are_filled_in() {
     for (name, example) in [
         ("example", include_str!("../../../config/example.toml")),
         ("gambella", include_str!("../../../config/gambella.example.toml")),
+        ("dadaab", include_str!("../../../config/dadaab.example.toml")),
     ] {
         let refused = problems(example, &[]);
         assert!(
@@ -115,10 +116,15 @@ fn the_examples_load_once_they_are_filled_in() {
         let filled: Vec<_> =
             example.lines().map(|line| if line.starts_with('#') { line.to_owned() } else { fill(line) }).collect();
         let filled = filled.join("\n").replace("to_primero = false", "to_primero = true");
-        if name == "gambella" {
+        let zone = match name {
+            "gambella" => Some(chrono_tz::Africa::Addis_Ababa),
+            "dadaab" => Some(chrono_tz::Africa::Nairobi),
+            _ => None,
+        };
+        if let Some(zone) = zone {
             let settings = good(&filled.replace("to_dtp = false", "to_dtp = true"), &[]);
-            assert_eq!(settings.mapping_directory, Path::new("config/../mappings/gambella"));
-            assert_eq!(settings.schedule.time_zone, chrono_tz::Africa::Addis_Ababa);
+            assert_eq!(settings.mapping_directory, Path::new("config/../mappings").join(name));
+            assert_eq!(settings.schedule.time_zone, zone);
         } else {
             assert_eq!(
                 problems(&filled, &[]).len(),
@@ -139,7 +145,7 @@ fn the_defaults_are_those_that_were_agreed() {
     insta::assert_compact_debug_snapshot!(
         (inbox.listen, &inbox.path, inbox.max_body, inbox.max_waiting, inbox.max_connections, inbox.behind_proxy, &inbox.trusted_proxies), @r#"(127.0.0.1:8080, "/inbox", 1048576, 100000, 1024, false, [])"#);
     insta::assert_compact_debug_snapshot!((settings.delivery, settings.state.keep_settled, settings.state.max_size), @"(Delivery { first_pause: 5s, longest_pause: 900s, alarm_after: 14400s, give_up_after: 259200s }, 15552000s, 2147483648)");
-    insta::assert_compact_debug_snapshot!((settings.consent, settings.flow1, settings.referrals), @r#"(Consent { require: ["consent_for_services", "disclosure_other_orgs"], hold_if_set: [], valid_until_field: None, exception: Hold }, Flow1 { closed_case: Hold, hold_for: 86400s, service_types: ["Alternative Care"] }, Referrals { implementing_agencies: ["UNHCR"], recipients: ["unhcr_cw"], recipient_agencies: [], owner_agencies: ["agency-1"], service_types: ["alternative_care"], modules: ["primeromodule-cp"] })"#);
+    insta::assert_compact_debug_snapshot!((settings.consent, settings.flow1, settings.referrals), @r#"(Consent { require: ["consent_for_services", "disclosure_other_orgs"], hold_if_set: [], valid_until_field: None, exception: Hold }, Flow1 { closed_case: Hold, hold_for: 86400s, service_types: ["Alternative Care"], agencies: [] }, Referrals { implementing_agencies: ["UNHCR"], recipients: ["unhcr_cw"], recipient_agencies: [], owner_agencies: ["agency-1"], service_types: ["alternative_care"], modules: ["primeromodule-cp"] })"#);
     let (primero, dtp) = (settings.primero, settings.dtp);
     insta::assert_compact_debug_snapshot!((primero.timeout, primero.parallel, primero.rate, dtp.timeout, dtp.parallel), @"(30s, 2, PerSecond(8.0), 60s, 4)");
     insta::assert_compact_debug_snapshot!((dtp.subscription_key_header, dtp.thumbprint_header), @r#"("Ocp-Apim-Subscription-Key", Some("X-Client-Cert-Thumbprint"))"#);

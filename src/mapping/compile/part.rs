@@ -8,10 +8,14 @@ use uuid::Uuid;
 use super::{Tables, whose};
 use crate::mapping::{
     file::{Keys, hint},
-    rules::{Demand, Lookup, Many, Message, Part, Reading, Record, Unlisted},
+    rules::{Agreed, Demand, Lookup, Many, Message, Part, Reading, Record, Unlisted},
 };
 
-const SERVICE_TYPES: &str = "flow1.service_types";
+/// The ways to read a value.
+pub(in crate::mapping) const READINGS: [&str; 9] =
+    ["text", "text_or_number", "reference", "notes", "html", "date", "date_time", "age", "as_is"];
+/// What may happen to a value that the table does not list, besides a default.
+pub(in crate::mapping) const UNLISTED: [&str; 3] = ["refuse", "as_is", "leave_out"];
 
 /// One source field and how it is read. All its keys are asked for before anything is given up.
 pub(super) fn part(keys: &Keys<'_>, record: Option<Record>, message: Message, tables: &Tables, in_join: bool) -> Option<Part> {
@@ -86,10 +90,9 @@ fn many(keys: &Keys<'_>, message: Message) -> Many {
 }
 
 fn reading(keys: &Keys<'_>) -> Reading {
-    const KNOWN: [&str; 9] = ["text", "text_or_number", "reference", "notes", "html", "date", "date_time", "age", "as_is"];
     let Some((names, place)) = keys.texts("read") else { return Reading::Text };
-    for name in names.iter().filter(|name| !KNOWN.contains(name)) {
-        keys.problem_at(place, format_args!("unknown rule `read = \"{name}\"` ({})", hint(name, KNOWN)));
+    for name in names.iter().filter(|name| !READINGS.contains(name)) {
+        keys.problem_at(place, format_args!("unknown rule `read = \"{name}\"` ({})", hint(name, READINGS)));
     }
     match names.as_slice() {
         ["text"] => Reading::Text,
@@ -103,7 +106,7 @@ fn reading(keys: &Keys<'_>) -> Reading {
         ["age"] => Reading::Age,
         ["as_is"] => Reading::AsIs,
         others => {
-            if others.iter().all(|name| KNOWN.contains(name)) {
+            if others.iter().all(|name| READINGS.contains(name)) {
                 keys.problem_at(place, "these readings do not go together (hint: the only pair is [\"notes\", \"html\"])");
             }
             Reading::Text
@@ -140,17 +143,19 @@ fn demand(keys: &Keys<'_>, message: Message, reading: Reading) -> Option<Demand>
     first
 }
 
-fn agreed(keys: &Keys<'_>, message: Message) -> bool {
-    let Some((list, place)) = keys.text("agreed") else { return false };
-    if list != SERVICE_TYPES {
-        keys.problem_at(place, format_args!("unknown list `{list}` (hint: allowed is `{SERVICE_TYPES}`)"));
+fn agreed(keys: &Keys<'_>, message: Message) -> Option<Agreed> {
+    let (list, place) = keys.text("agreed")?;
+    let agreed = Agreed::from_code(list);
+    if agreed.is_none() {
+        let hint = hint(list, Agreed::ALL.iter().map(|agreed| agreed.code()));
+        keys.problem_at(place, format_args!("unknown list `{list}` ({hint})"));
     } else if !message.reads_intervention() {
         keys.problem_at(
             place,
             "`agreed` is for what DTP posts (hint: what may leave Primero is decided by the configuration alone)",
         );
     }
-    true
+    agreed
 }
 
 pub(super) fn lookup(keys: &Keys<'_>, tables: &Tables) -> Option<Lookup> {
@@ -178,7 +183,6 @@ pub(super) fn lookup(keys: &Keys<'_>, tables: &Tables) -> Option<Lookup> {
 }
 
 fn unlisted(keys: &Keys<'_>) -> Option<Unlisted> {
-    const KNOWN: [&str; 3] = ["refuse", "as_is", "leave_out"];
     let (value, place) = keys.value("unlisted")?;
     match value {
         DeValue::Table(_) => {
@@ -192,7 +196,7 @@ fn unlisted(keys: &Keys<'_>) -> Option<Unlisted> {
             Some("as_is") => Some(Unlisted::AsIs),
             Some("leave_out") => Some(Unlisted::LeaveOut),
             given => {
-                let hint = hint(given.unwrap_or_default(), KNOWN);
+                let hint = hint(given.unwrap_or_default(), UNLISTED);
                 keys.problem_at(place, format_args!("unknown rule for unlisted values ({hint}; or {{ default = \"…\" }})"));
                 None
             }

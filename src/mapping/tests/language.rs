@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{super::*, Copy};
 
 /// Adds rows to the case and gives what they make of the rows of an intervention that is complete otherwise.
-fn made(rows: &str, added: &[Value]) -> Result<Document, Vec<Gap>> {
+pub(super) fn made(rows: &str, added: &[Value]) -> Result<Document, Vec<Gap>> {
     let copy = Copy::new();
     let text = copy.read("base/intervention.toml");
     let rows = rows.replace("[[case]]\n", "[[case]]\nwrite = \"create\"\nform = \"not on form\"\n");
@@ -29,7 +29,7 @@ fn made(rows: &str, added: &[Value]) -> Result<Document, Vec<Gap>> {
         })
         .collect();
     let today = "2026-11-22".parse().unwrap();
-    let context = InterventionContext { intake_user: "test_intake", today, service_types: &["BID".to_owned()] };
+    let context = InterventionContext { intake_user: "test_intake", today, service_types: &["BID".to_owned()], agencies: &[] };
     let draft = mapping.case_draft(&"1".parse().unwrap(), &documents, context)?;
     Ok(draft.new_case.into_revealed().into_iter().filter(|(field, _)| field.starts_with("x_")).collect())
 }

@@ -187,7 +187,7 @@ fn a_case_draft_says_nothing_when_it_is_shown() {
     let rows: Vec<Document> = serde_json::from_value(examples["examples"]["everything"]["rows"].clone()).unwrap();
     let service_types = ["Alternative Care".to_owned()];
     let today = "2026-11-22".parse().unwrap();
-    let context = InterventionContext { intake_user: "test_intake", today, service_types: &service_types };
+    let context = InterventionContext { intake_user: "test_intake", today, service_types: &service_types, agencies: &[] };
     let shown = format!("{:?}", loaded().case_draft(&number, &rows, context).unwrap());
     for value in ["Testina", "Examplename", "TEST0001", "2014", "Nuer", "language2"] {
         assert!(!shown.contains(value), "a value of a record is shown");
@@ -198,6 +198,6 @@ fn a_case_draft_says_nothing_when_it_is_shown() {
 fn no_rows_are_gaps_and_no_panic() {
     let number: InterventionNumber = "1".parse().unwrap();
     let today = "2026-11-22".parse().unwrap();
-    let context = InterventionContext { intake_user: "test_intake", today, service_types: &[] };
+    let context = InterventionContext { intake_user: "test_intake", today, service_types: &[], agencies: &[] };
     assert_eq!(loaded().case_draft(&number, &[], context).unwrap_err().len(), 7);
 }

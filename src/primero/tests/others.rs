@@ -146,7 +146,12 @@ async fn forms_tell_their_fields_and_options() {
         [
             ("services_section".to_owned(), Options::None, Some(13), false),
             ("sex".to_owned(), Options::Source("lookup lookup-gender".to_owned()), None, false),
-            ("kind".to_owned(), Options::Inline(["a".to_owned(), "b".to_owned()].into()), None, false),
+            (
+                "kind".to_owned(),
+                Options::Inline([("a".to_owned(), "A".to_owned()), ("b".to_owned(), String::new())].into()),
+                None,
+                false
+            ),
             ("moment".to_owned(), Options::None, None, true),
         ]
     );
@@ -155,7 +160,7 @@ async fn forms_tell_their_fields_and_options() {
 #[tokio::test]
 async fn lookups_are_read_to_the_last_page() {
     let (client, fake) = primero(|seen| {
-        let lookup = |name: &str| json!({"unique_id": name, "values": [{"id": "female"}, {"id": "male"}]});
+        let lookup = |name: &str| json!({"unique_id": name, "values": [{"id": "female", "display_text": {"fr": "Féminin", "en": "Female"}}, {"id": "male"}]});
         if seen.target.ends_with("page=1") {
             fake::json(200, &list(&[lookup("lookup-gender")], 2, 1, 1))
         } else if seen.target.ends_with("page=2") {
@@ -167,6 +172,6 @@ async fn lookups_are_read_to_the_last_page() {
     .await;
     let lookups = client.lookups().await.unwrap();
     assert_eq!(lookups.iter().map(|lookup| lookup.unique_id.as_str()).collect::<Vec<_>>(), ["lookup-gender", "lookup-other"]);
-    assert_eq!(lookups[0].options, ["female".to_owned(), "male".to_owned()].into());
+    assert_eq!(lookups[0].options, [("female".to_owned(), "Female".to_owned()), ("male".to_owned(), String::new())].into());
     assert_eq!(fake.seen().len(), 3);
 }

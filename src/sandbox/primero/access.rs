@@ -45,6 +45,11 @@ const WITH_READ: [&str; 8] = [
 /// Names that a PATCH cannot change.
 pub(super) const FIXED: [&str; 4] = ["id", "case_id", "case_id_display", "short_id"];
 
+/// Whether every case has the field, whatever the forms.
+pub(super) fn is_core(name: &str) -> bool {
+    ALWAYS.contains(&name) || WITH_READ.contains(&name)
+}
+
 pub(super) struct Access {
     /// Names of top-level fields the role may read.
     pub(super) readable: HashSet<String>,

@@ -73,13 +73,21 @@ pub struct Field {
     pub(super) name: String,
     pub(super) field_type: FieldType,
     pub(super) label: String,
+    pub(super) required: bool,
 }
 
 impl Field {
+    /// People cannot save the form without it. The API does not ask for it.
+    #[must_use]
+    pub fn required(mut self) -> Self {
+        self.required = true;
+        self
+    }
+
     /// A field labelled by its name.
     #[must_use]
     pub fn new(name: &str, field_type: FieldType) -> Self {
-        Self { name: name.to_owned(), field_type, label: name.replace('_', " ") }
+        Self { name: name.to_owned(), field_type, label: name.replace('_', " "), required: false }
     }
 }
 
@@ -135,6 +143,49 @@ impl Forms {
 
     pub(super) fn form_mut(&mut self, unique_id: &str) -> Option<&mut Form> {
         self.forms.iter_mut().find(|form| form.unique_id == unique_id)
+    }
+
+    /// Makes sure that a field is there and offers these options. A field that is there keeps its kind, its form and its options.
+    pub(super) fn offer(&mut self, form: &str, field: Field, options: &[(String, String)]) {
+        let nested = self.form(form).is_some_and(|form| form.nested);
+        let known = |known: &Form| known.nested == nested && known.fields.iter().any(|known| known.name == field.name);
+        let name = field.name.clone();
+        let holder = match self.forms.iter().position(known) {
+            Some(holder) => holder,
+            None => {
+                let Some(holder) = self.forms.iter().position(|known| known.unique_id == form) else { return };
+                self.forms[holder].fields.push(field);
+                holder
+            }
+        };
+        let Some(field) = self.forms[holder].fields.iter_mut().find(|field| field.name == name) else { return };
+        let extend = |values: &mut Vec<(String, String)>| {
+            for option in options.iter().filter(|(id, _)| !values.iter().any(|(known, _)| known == id)).collect::<Vec<_>>() {
+                values.push(option.clone());
+            }
+        };
+        let lookup = match &mut field.field_type {
+            FieldType::Radio(source) | FieldType::Select(source) | FieldType::MultiSelect(source) => match source {
+                OptionSource::Inline(values) => {
+                    extend(values);
+                    None
+                }
+                OptionSource::Lookup(name) => Some(name.clone()),
+                OptionSource::Records(_) => None,
+            },
+            FieldType::Text
+            | FieldType::TextArea
+            | FieldType::Date
+            | FieldType::DateTime
+            | FieldType::Numeric
+            | FieldType::TickBox
+            | FieldType::Subform(_) => None,
+        };
+        if let Some(lookup) = lookup {
+            let mut values = self.lookup_values(&lookup);
+            extend(&mut values);
+            self.put_lookup(&lookup, values);
+        }
     }
 
     /// A field of any form that is not nested.
@@ -249,7 +300,7 @@ fn field_json(field: &Field, id: usize, form: usize, forms: &HashMap<&str, usize
     };
     let mut shown = json!({
         "id": id, "name": field.name, "type": word, "form_section_id": form, "visible": true, "editable": true,
-        "display_name": {"en": field.label}, "multi_select": matches!(field.field_type, FieldType::MultiSelect(_)),
+        "required": field.required, "display_name": {"en": field.label}, "multi_select": matches!(field.field_type, FieldType::MultiSelect(_)),
         "date_include_time": field.field_type == FieldType::DateTime,
     });
     match &field.field_type {

@@ -68,4 +68,18 @@ impl SimulatedPrimero {
         }
         self
     }
+
+    /// Adds a user to whom new cases go, unless there is one of this name.
+    pub fn add_intake_user(&self, user_name: &str, agency: &str) {
+        if user_name != INTAKE {
+            self.put_user(User::new(user_name, CASE_WORKER_ROLE).agency(agency).group(GROUP).full_name("Intake Examplename"));
+        }
+    }
+
+    /// Adds an account of UNHCR, to which case workers refer, unless it is the one that is there.
+    pub fn add_recipient(&self, user_name: &str) {
+        if user_name != UNHCR {
+            self.put_user(User::new(user_name, UNHCR_ROLE).agency("UNHCR").full_name("UNHCR Examplename"));
+        }
+    }
 }

@@ -84,7 +84,7 @@ async fn a_referral_of_unhcrs_service_to_somebody_else_is_withheld() {
 async fn a_case_of_an_agency_that_has_not_signed_is_withheld() {
     let world = World::with(&[("REFERRALD__REFERRALS__OWNER_AGENCIES", "ANOTHER")]).await;
     child_referred(&world, json!({}));
-    assert_withheld(&world, "owner_agency_not_listed").await;
+    assert_withheld(&world, "agency_not_signed").await;
     world.end().await;
 }
 
@@ -206,7 +206,7 @@ async fn lists_that_changed_while_an_errand_waited_withhold_it() {
     for (setting, value, reason) in [
         ("REFERRALD__REFERRALS__IMPLEMENTING_AGENCIES", "ANOTHER", "implementing_agency_not_listed"),
         ("REFERRALD__REFERRALS__RECIPIENTS", "somebody", "recipient_not_listed"),
-        ("REFERRALD__REFERRALS__OWNER_AGENCIES", "ANOTHER", "owner_agency_not_listed"),
+        ("REFERRALD__REFERRALS__OWNER_AGENCIES", "ANOTHER", "agency_not_signed"),
         ("REFERRALD__REFERRALS__SERVICE_TYPES", "food", "service_type_not_listed"),
         ("REFERRALD__REFERRALS__MODULES", "primeromodule-other", "module_not_listed"),
         ("REFERRALD__SCHEDULE__START_FROM", "2026-03-02T09:00:00Z", "before_start"),

@@ -4,15 +4,12 @@
 
 use crate::{
     config::{Environment, Settings, Unapproved},
-    mapping::{
-        Mapping,
-        rules::{Message, Part, Record},
-    },
+    mapping::{Mapping, rules::Agreed},
 };
 
 /// What speaks against using a mapping.
 #[derive(Debug, Default)]
-pub struct Standing {
+pub struct Approval {
     /// With these nothing starts.
     pub refused: Vec<String>,
     /// These a person should know.
@@ -21,28 +18,36 @@ pub struct Standing {
 
 /// Judges a mapping under a configuration.
 #[must_use]
-pub fn standing(settings: &Settings, mapping: &Mapping) -> Standing {
-    let mut standing = Standing::default();
+pub fn approval(settings: &Settings, mapping: &Mapping) -> Approval {
+    let mut approval = Approval::default();
     if let Some(unapproved) = mapping.unapproved(&settings.agreement.reference) {
         let said = format!("mapping {}: {unapproved}", mapping.version());
         match settings.mapping_unapproved {
-            Unapproved::Refuse => standing.refused.push(said),
-            Unapproved::Warn => standing.warned.push(said),
+            Unapproved::Refuse => approval.refused.push(said),
+            Unapproved::Warn => approval.warned.push(said),
         }
+    }
+    let asks_agencies = mapping.rows().flat_map(|(_, row)| row.source.parts()).any(|part| part.agreed == Some(Agreed::Agencies));
+    if asks_agencies && settings.flows.to_primero && settings.flow1.agencies.is_empty() {
+        approval.refused.push(
+            "`flow1.agencies` is empty, and the mapping asks it: no agency's request could come in (hint: list the agencies that have \
+             signed, as proGres names them)"
+                .to_owned(),
+        );
     }
     let unconfirmed = unconfirmed(settings, mapping);
     match settings.environment {
-        Environment::Production => standing.refused.extend(unconfirmed),
-        Environment::Test => standing.warned.extend(unconfirmed),
+        Environment::Production => approval.refused.extend(unconfirmed),
+        Environment::Test => approval.warned.extend(unconfirmed),
     }
-    standing
+    approval
 }
 
 /// The rows of service types that are opened although nobody has confirmed them, each with file and line.
 fn unconfirmed(settings: &Settings, mapping: &Mapping) -> Vec<String> {
     let lists = [
-        ("flow1.service_types", &settings.flow1.service_types, service_types_in(mapping)),
-        ("referrals.service_types", &settings.referrals.service_types, service_types_out(mapping)),
+        ("flow1.service_types", &settings.flow1.service_types, mapping.service_types_in()),
+        ("referrals.service_types", &settings.referrals.service_types, mapping.service_types_out()),
     ];
     let mut said = Vec::new();
     for (key, opened, part) in lists {
@@ -58,20 +63,4 @@ fn unconfirmed(settings: &Settings, mapping: &Mapping) -> Vec<String> {
         }
     }
     said
-}
-
-/// Where an intervention's service type is read.
-#[must_use]
-pub fn service_types_in(mapping: &Mapping) -> Option<&Part> {
-    parts(mapping, Message::Service).find(|part| part.agreed)
-}
-
-/// Where a referral's service type is read.
-#[must_use]
-pub fn service_types_out(mapping: &Mapping) -> Option<&Part> {
-    parts(mapping, Message::Referral).find(|part| part.record == Record::Service && part.name() == "service_type")
-}
-
-fn parts(mapping: &Mapping, message: Message) -> impl Iterator<Item = &Part> {
-    mapping.rows().filter(move |(of, _)| *of == message).flat_map(|(_, row)| row.source.parts())
 }
