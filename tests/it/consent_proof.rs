@@ -117,7 +117,7 @@ fn expected(moment: Moment, change: Change) -> (usize, Vec<&'static str>) {
         Change::OtherAgency => Some("withheld implementing_agency_not_listed"),
         Change::Revoked | Change::OtherModule => None,
     };
-    let told = match moment {
+    let told: Vec<_> = match moment {
         Moment::BeforeTheWalk | Moment::BetweenWalkAndLook => kept_here.into_iter().collect(),
         Moment::DuringThePost | Moment::After => withdrawn.into_iter().collect(),
         // It may have left, for all that we know: what keeps it here is told, and what has to be told to UNHCR.
@@ -130,7 +130,9 @@ fn expected(moment: Moment, change: Change) -> (usize, Vec<&'static str>) {
             kept_here.into_iter().chain(withdrawn).collect()
         }
     };
-    (has_it, told)
+    // What is held for longer than `delivery.alarm_after` is late, too.
+    let is_held = told.first() == Some(&"held restriction_recorded");
+    (has_it, told.into_iter().chain(is_held.then_some("late restriction_recorded")).collect())
 }
 
 async fn make(world: &mut World, child: Referred, change: Change) {

@@ -164,9 +164,21 @@ fn person() -> impl Strategy<Value = usize> {
 }
 
 fn child() -> impl Strategy<Value = Child> {
-    let case_id = prop_oneof![4 => Just(None), 4 => Just(Some(0)), 1 => Just(Some(1_usize))];
-    (person(), spelling(), case_id, place(), status(), identity())
-        .prop_map(|(person, number, case_id, place, status, identity)| Child { person, number, case_id, place, status, identity })
+    let case_id = || prop_oneof![4 => Just(None), 4 => Just(Some(0)), 1 => Just(Some(1_usize))];
+    let any = (person(), spelling(), case_id(), place(), status(), identity()).prop_map(
+        |(person, number, case_id, place, status, identity)| Child { person, number, case_id, place, status, identity },
+    );
+    // The one meant, without which everything ends in a new case or with a person.
+    let number = prop_oneof![3 => Just(Spelling::Exact), 1 => Just(Spelling::Missing)];
+    let meant = (number, case_id()).prop_map(|(number, case_id)| Child {
+        person: 0,
+        number,
+        case_id,
+        place: Place::InReach,
+        status: "open",
+        identity: Identity::Same,
+    });
+    prop_oneof![1 => meant, 1 => any]
 }
 
 fn spelling() -> impl Strategy<Value = Spelling> {
