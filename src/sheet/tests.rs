@@ -253,7 +253,7 @@ fn a_service_for_which_more_is_shared_than_before_is_loud() {
     let (_narrow_folder, narrow) = edited(&[("gambella/referral.toml", "[[referral]]", profile)]);
     let wider = profile.replace("\"id\", ", "\"id\", \"name_first\", ");
     let (_wider_folder, wider) = edited(&[("gambella/referral.toml", "[[referral]]", &wider)]);
-    let changes = |old, new| Book::of_changes(old, new, TITLES).tabs.remove(0).rows;
+    let changes = |old: &Mapping, new: &Mapping| Book::of_changes(old, new, TITLES).tabs.remove(0).rows;
     let rows = changes(&narrow, &wider);
     let said =
         "NEW FIELD SHARED WITH UNHCR: name_first, for food: agreement and consent wording must be checked (Referral to UNHCR)";
