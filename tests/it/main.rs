@@ -19,6 +19,7 @@ mod house;
 mod inbox;
 mod play;
 mod privacy;
+mod sheet;
 mod shutdown;
 mod state;
 mod timetable;
