@@ -4,6 +4,7 @@
 
 mod alarms;
 mod cli;
+mod consent_proof;
 mod country;
 mod crash;
 mod decisions_to_dtp;
@@ -25,3 +26,4 @@ mod timetable;
 mod unreadable_rows;
 mod walks;
 mod world;
+mod wrong_child;
