@@ -112,7 +112,7 @@ fn expected(moment: Moment, change: Change) -> (usize, Vec<&'static str>) {
         }
         Change::Restricted => Some("held restriction_recorded"),
         Change::Disabled => Some("withheld case_disabled"),
-        Change::OtherOwner => Some("withheld owner_agency_not_listed"),
+        Change::OtherOwner => Some("withheld agency_not_signed"),
         Change::OtherServiceType | Change::ListsChanged => Some("withheld service_type_not_listed"),
         Change::OtherAgency => Some("withheld implementing_agency_not_listed"),
         Change::Revoked | Change::OtherModule => None,

@@ -53,7 +53,7 @@ fn teach_a_sex(gambella: &Path) {
     fs::write(&table, text + "125080009,Intersex,other_b25f252,Other\n").expect("the table can be written");
 }
 
-const IN_WORDS: &str = "- sex: 125080009 (Intersex) is now other\\_b25f252 (Other) instead of refused (New case in Primero)";
+const IN_WORDS: &str = "- sex: 125080009 (Intersex) is now other_b25f252 (Other) instead of refused (New case in Primero)";
 
 #[test]
 fn the_name_of_the_file_chooses_the_format() {

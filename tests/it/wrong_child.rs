@@ -140,11 +140,11 @@ fn a_scene_of_each_danger_is_judged_right() {
         // The number is told in another spelling, or by a search that fails, while DTP names a case that has none.
         quiet(&[named, child(Spelling::LowerCase, None)], &[post(Some(0))]),
         quiet(&[named, child(Spelling::WithBlanks, None)], &[post(Some(0))]),
-        lied(Search::ByNumber, Answer::Empty, quiet(&[named, child(Spelling::Exact, None)], &[post(Some(0))])),
-        lied(Search::ByNumber, Answer::Empty, quiet(&[child(Spelling::Exact, None)], &[post(None)])),
-        lied(Search::ByCaseId, Answer::Empty, quiet(&[child(Spelling::Exact, Some(0))], &[post(Some(0))])),
-        lied(Search::ByNumber, Answer::One(0), quiet(&[child(Spelling::Longer, None)], &[post(None)])),
-        lied(Search::ByNumber, Answer::Everybody, quiet(&[child(Spelling::Longer, None)], &[post(None)])),
+        lied(Search::Number, Answer::Empty, quiet(&[named, child(Spelling::Exact, None)], &[post(Some(0))])),
+        lied(Search::Number, Answer::Empty, quiet(&[child(Spelling::Exact, None)], &[post(None)])),
+        lied(Search::CaseId, Answer::Empty, quiet(&[child(Spelling::Exact, Some(0))], &[post(Some(0))])),
+        lied(Search::Number, Answer::One(0), quiet(&[child(Spelling::Longer, None)], &[post(None)])),
+        lied(Search::Number, Answer::Everybody, quiet(&[child(Spelling::Longer, None)], &[post(None)])),
         // A correction names another person, before and after an answer that was lost.
         quiet(&[child(Spelling::Exact, None)], &[post(None), Post { person: 1, ..post(None) }]),
         Scene {

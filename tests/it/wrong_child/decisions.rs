@@ -115,7 +115,8 @@ async fn play(scene: Scene) -> Result<usize, String> {
             staff.disable(*case);
         }
     }
-    let writes: Arc<Mutex<Vec<(String, Option<Value>)>>> = Arc::default();
+    // Each write: where it went and what it said.
+    let writes = Arc::new(Mutex::new(Vec::<(String, Option<Value>)>::new()));
     let noted = Arc::clone(&writes);
     let looks = move |asked: &Asked| {
         if asked.method != reqwest::Method::GET {

@@ -33,8 +33,8 @@ struct Inner {
     scene: Scene,
     primero: SimulatedPrimero,
     lying: AtomicBool,
-    /// The lie that there is nobody.
-    hides: Option<Lie>,
+    /// A lie, and what is told in place of the truth.
+    lie: Option<(Lie, Cases)>,
     book: Mutex<Book>,
 }
 
@@ -68,9 +68,18 @@ impl Judge {
     /// Takes its seat at both simulators.
     pub fn seated(scene: &Scene, stage: &Stage) -> Self {
         let lie = scene.lie.map(|lie| (lie, lie_rows(lie, &stage.primero)));
-        let hides = lie.as_ref().filter(|(_, rows)| rows.is_empty()).map(|(lie, _)| *lie);
+        let told_in_a_lie = |(lie, rows): &(Lie, Vec<Value>)| {
+            let cases = rows.iter().filter_map(|row| Some((row["id"].as_str()?.parse().ok()?, row.as_object()?.clone())));
+            (*lie, cases.collect())
+        };
         let primero = stage.primero.clone();
-        let inner = Inner { scene: scene.clone(), primero, lying: AtomicBool::new(true), hides, book: Mutex::default() };
+        let inner = Inner {
+            scene: scene.clone(),
+            primero,
+            lying: AtomicBool::new(true),
+            lie: lie.as_ref().map(told_in_a_lie),
+            book: Mutex::default(),
+        };
         let judge = Self(Arc::new(inner));
         for faults in [stage.primero.faults(), stage.dtp.faults()] {
             let judge = judge.clone();
@@ -83,7 +92,7 @@ impl Judge {
         if let Some((lie, rows)) = lie {
             let judge = judge.clone();
             let rule = Rule::any().when(move |asked| judge.0.lying.load(Ordering::SeqCst) && is_lied_to(lie, asked));
-            let per = if lie.search == Search::ByPart { 1000 } else { 5 };
+            let per = if lie.search == Search::Part { 1000 } else { 5 };
             let body = json!({ "data": rows, "metadata": { "total": rows.len(), "per": per, "page": 1 } }).to_string();
             stage.primero.faults().plant(rule, Fault::answer(200, "application/json; charset=utf-8", body));
         }
@@ -138,8 +147,8 @@ impl Judge {
         let cases = self.cases();
         for (name, field) in [(NUMBER, NUMBER), ("case_id", "case_id"), ("query", "query")] {
             let Some(value) = asked.parameter(name).filter(|_| asked.method == Method::GET) else { continue };
-            let hides = self.0.hides.is_some_and(|lie| is_lied_to(lie, asked)) && self.0.lying.load(Ordering::SeqCst);
-            let told = if hides { Cases::new() } else { cases.clone() };
+            let lied = self.0.lie.as_ref().filter(|(lie, _)| self.0.lying.load(Ordering::SeqCst) && is_lied_to(*lie, asked));
+            let told = lied.map_or_else(|| cases.clone(), |(_, told)| told.clone());
             for (key, case) in told.iter().filter(|(_, case)| case.get(field) == Some(&json!(value))) {
                 book.shown.insert(*key, case.clone());
             }
@@ -366,9 +375,9 @@ fn contradicts(case: &Document) -> bool {
 fn is_lied_to(lie: Lie, asked: &Asked) -> bool {
     asked.method == Method::GET
         && match lie.search {
-            Search::ByNumber => asked.parameter(NUMBER).is_some(),
-            Search::ByCaseId => asked.parameter("case_id").is_some(),
-            Search::ByPart => asked.parameter("query").is_some(),
+            Search::Number => asked.parameter(NUMBER).is_some(),
+            Search::CaseId => asked.parameter("case_id").is_some(),
+            Search::Part => asked.parameter("query").is_some(),
         }
 }
 

@@ -85,12 +85,12 @@ pub struct Lie {
     pub answer: Answer,
 }
 
-/// The three searches.
+/// The three searches: by the number, by the id of the case, by a part of an identifier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Search {
-    ByNumber,
-    ByCaseId,
-    ByPart,
+    Number,
+    CaseId,
+    Part,
 }
 
 /// What is answered in place of the truth.
@@ -208,12 +208,12 @@ fn post() -> impl Strategy<Value = Post> {
 }
 
 fn lie() -> impl Strategy<Value = Lie> {
-    let search = prop_oneof![2 => Just(Search::ByNumber), 2 => Just(Search::ByCaseId), 1 => Just(Search::ByPart)];
+    let search = prop_oneof![2 => Just(Search::Number), 2 => Just(Search::CaseId), 1 => Just(Search::Part)];
     let answer = prop_oneof![
         2 => Just(Answer::Empty), 1 => Just(Answer::Everybody), 3 => (0..3_usize).prop_map(Answer::One), 1 => (0..3_usize).prop_map(Answer::Twice)
     ];
     (search, answer).prop_filter_map("a search by part may rightly find others", |(search, answer)| {
-        let can_lie = search != Search::ByPart || matches!(answer, Answer::Empty | Answer::Everybody);
+        let can_lie = search != Search::Part || matches!(answer, Answer::Empty | Answer::Everybody);
         can_lie.then_some(Lie { search, answer })
     })
 }
