@@ -207,13 +207,9 @@ impl Agenda {
     }
 
     fn unlist(&mut self, id: DeliveryId) {
-        if let Some(task) = self.tasks.get(&id) {
-            if let Some(ids) = self.due.get_mut(&(task.errand, task.flow)) {
-                ids.remove(&(task.due, id));
-            }
-            if let Some(waiting) = task.alone.and_then(|key| self.alone.get_mut(&key)) {
-                waiting.retain(|other| *other != id);
-            }
+        let Some(task) = self.tasks.get(&id) else { return };
+        if let Some(ids) = self.due.get_mut(&(task.errand, task.flow)) {
+            ids.remove(&(task.due, id));
         }
     }
 }
@@ -327,6 +323,18 @@ mod tests {
         agenda.give_back(DeliveryId(1));
         agenda.remove(DeliveryId(1));
         assert_eq!(lend(&mut agenda, 0, System::Primero), Some(2));
+    }
+
+    #[test]
+    fn what_is_lent_is_nobody_elses_whatever_is_put_meanwhile() {
+        let mut agenda = Agenda::default();
+        agenda.put(task(1, 0));
+        assert_eq!(lend(&mut agenda, 0, System::Primero), Some(1));
+        agenda.put(task(1, 0));
+        assert!(!agenda.take(DeliveryId(1)));
+        assert_eq!(lend(&mut agenda, 0, System::Primero), None);
+        agenda.give_back(DeliveryId(1));
+        assert_eq!(lend(&mut agenda, 0, System::Primero), Some(1));
     }
 
     #[test]

@@ -195,8 +195,8 @@ fn lend(
     let (primero_allowed, primero_probe) = match addressee {
         System::Primero => (true, None),
         System::Dtp => match may(System::Primero, &health) {
-            // An errand for DTP only reads in Primero, so it says nothing about fields that are dropped.
-            (_, Some(true)) => (false, None),
+            // An errand for DTP only reads in Primero, so it says nothing about fields that are dropped, while one is left that does.
+            (_, Some(true)) if programme.spool.shared().agenda().has_written() => (false, None),
             other => other,
         },
     };

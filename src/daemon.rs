@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    io::ErrorKind,
     net::{SocketAddr, TcpListener},
     path::PathBuf,
     sync::Arc,
@@ -26,7 +27,7 @@ use crate::{
     inbox::{self, Inbox, Places},
     mapping::{self, Mapping},
     primero,
-    programme::{self, Fields, Programme, Standing, standing::standing},
+    programme::{self, Fields, Programme, Standing, approval::approval},
     referral::{System, Walk},
     spool::{self, Listener, Spool, seal::Sealer, upkeep::StoredBlock},
     upkeep::{self, Calendar, Ending},
@@ -60,7 +61,7 @@ pub enum StartError {
         source: primero::Unusable,
     },
     /// An address.
-    #[error("{key} = \"{address}\": {source} (hint: is another program listening there?)")]
+    #[error("{key} = \"{address}\": {}", cannot_listen(source))]
     Listen {
         /// The key of the configuration.
         key: &'static str,
@@ -106,7 +107,7 @@ pub struct Daemon {
 pub fn assemble(settings: Settings, clock: Clock, listener: Listener) -> Result<Programme, StartError> {
     let keys = credentials::state_keys(&settings.state.key_files)?;
     let mapping = Mapping::load(&settings.mapping_directory)?;
-    let judged = standing(&settings, &mapping);
+    let judged = approval(&settings, &mapping);
     if !judged.refused.is_empty() {
         return Err(mapping::Problems(judged.refused).into());
     }
@@ -268,6 +269,16 @@ impl Daemon {
             tokio::task::yield_now().await;
         }
     }
+}
+
+fn cannot_listen(source: &std::io::Error) -> String {
+    let (why, hint) = match source.kind() {
+        ErrorKind::AddrInUse => ("another program listens there", "`ss -ltnp` shows which; stop it, or take another port"),
+        ErrorKind::AddrNotAvailable => ("this machine has no such address", "`ip address` shows those it has"),
+        ErrorKind::PermissionDenied => ("this user may not listen there", "take a port from 1024 on"),
+        kind => return format!("{kind} (hint: look at the address)"),
+    };
+    format!("{why} (hint: {hint})")
 }
 
 fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {

@@ -269,6 +269,34 @@ mod tests {
     }
 
     #[test]
+    fn a_probe_that_gave_no_sign_lets_another_probe() {
+        let mut health = Health::default();
+        report(&mut health, 0, 1, Sign::Wrong(Reason::Forbidden));
+        health.probe_started(Some(DeliveryId(1)));
+        health.ended(Some(DeliveryId(2)));
+        health.ended(None);
+        assert_eq!(health.leave(s(600)), Leave::None(Duration::MAX), "others that end do not end the probe");
+        health.ended(Some(DeliveryId(1)));
+        assert_eq!(health.leave(s(600)), Leave::Probe { only_written: false });
+        health.probe_started(None);
+        health.ended(None);
+        assert_eq!(health.leave(s(600)), Leave::Probe { only_written: false });
+    }
+
+    #[test]
+    fn a_probe_that_meets_a_fault_has_shown_nothing_and_the_next_is_an_hour_later() {
+        for sign in [Sign::Fault, Sign::Stumbled] {
+            let mut health = Health::default();
+            report(&mut health, 0, 1, Sign::Wrong(Reason::Forbidden));
+            assert_eq!(report(&mut health, 5, 2, sign), None);
+            assert_eq!(health.leave(s(5)), Leave::None(s(600)), "an attempt that was under way does not push the probe out");
+            health.probe_started(Some(DeliveryId(1)));
+            assert_eq!(report(&mut health, 600, 1, sign), None);
+            assert_eq!(health.leave(s(600)), Leave::None(s(4200)), "{sign:?}");
+        }
+    }
+
+    #[test]
     fn dropped_fields_are_probed_only_with_what_was_written() {
         let mut health = Health::default();
         report(&mut health, 0, 1, Sign::Wrong(Reason::FieldsNotWritable));

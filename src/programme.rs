@@ -2,7 +2,7 @@
 //!
 //! What every loop of the daemon holds in its hands. It also keeps how the two systems are, and tells the state when that changes.
 
-pub mod standing;
+pub mod approval;
 
 use std::{
     collections::{BTreeSet, HashMap},

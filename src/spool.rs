@@ -51,8 +51,8 @@ const LONGEST_HELD: Duration = Duration::from_secs(1800);
 /// Why the state could not do what was asked. Texts carry no value of a record.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// SQLite's own words.
-    #[error("the state could not be read or written: {}", .0.sqlite_error_code().map_or_else(|| "unexpected content".to_owned(), |code| format!("{code:?}")))]
+    /// What SQLite said, in our words.
+    #[error("the state could not be read or written: {}", file::in_words(.0))]
     Database(#[from] rusqlite::Error),
     /// A parcel.
     #[error(transparent)]
@@ -72,7 +72,7 @@ pub enum Error {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The directory cannot be used.
-    #[error("{}: {source} (hint: the directory must exist or be creatable, and belong to the user that runs referrald)", path.display())]
+    #[error("{}: {}", path.display(), file::unusable(source))]
     Directory {
         /// Where.
         path: PathBuf,
@@ -91,7 +91,7 @@ pub enum OpenError {
         source: Error,
     },
     /// A newer referrald wrote it.
-    #[error("{}: this state was written by a newer referrald (schema {found}; this one knows {SCHEMA})", path.display())]
+    #[error("{}: this state was written by a newer referrald (schema {found}; this one knows {SCHEMA}) (hint: start the newer one, or go back to the copy from before)", path.display())]
     Newer {
         /// Where.
         path: PathBuf,
@@ -109,7 +109,9 @@ pub enum OpenError {
     )]
     IdentityMissing,
     /// The identity key is damaged.
-    #[error("the identity key in the state cannot be opened: it was damaged, or a key file has changed under its name")]
+    #[error(
+        "the identity key in the state cannot be opened: it was damaged, or a key file has changed under its name (hint: put the key file back as it was, or restore the whole state directory from a backup)"
+    )]
     Damaged,
 }
 

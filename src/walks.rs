@@ -197,9 +197,12 @@ fn may_ask(programme: &Programme) -> Result<Asking<'_>, WalkError> {
     let primero = &mut health[System::Primero as usize];
     match primero.leave(programme.clock.monotonic()) {
         Leave::All | Leave::One => Ok(Asking(programme)),
-        // A walk writes nothing, so it says nothing about fields that are dropped.
-        Leave::Probe { only_written: true } | Leave::None(_) => Err(WalkError::Blocked),
-        Leave::Probe { only_written: false } => {
+        Leave::None(_) => Err(WalkError::Blocked),
+        // A walk writes nothing, so it says nothing about fields that are dropped, while an errand is left that does.
+        Leave::Probe { only_written } if only_written && programme.spool.shared().agenda().has_written() => {
+            Err(WalkError::Blocked)
+        }
+        Leave::Probe { .. } => {
             primero.probe_started(None);
             Ok(Asking(programme))
         }

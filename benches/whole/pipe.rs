@@ -80,6 +80,7 @@ impl Pipe {
             intake_user: &settings.primero.intake_user,
             today: Clock::system().now().date_naive(),
             service_types: &settings.flow1.service_types,
+            agencies: &settings.flow1.agencies,
         };
         let draft = mapping.case_draft(&number, &rows, context).expect("a draft");
         let mut document = draft.new_case.reveal().clone();
@@ -87,7 +88,7 @@ impl Pipe {
         document.insert("id".to_owned(), json!("ID"));
         service.insert("unique_id".to_owned(), json!("SERVICE"));
         document.insert("services_section".to_owned(), json!([service]));
-        let feedback = mapping.delivered_feedback(&number, "CASE", &settings.primero.intake_user);
+        let feedback = mapping.delivered_feedback(&number, "CASE", &settings.primero.intake_user, None);
         let thumbprint = settings.dtp.thumbprint_header.clone().map(|name| (name.to_string(), certificate.thumbprint.clone()));
         Self {
             http: reqwest::Client::builder()

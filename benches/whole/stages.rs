@@ -77,6 +77,7 @@ fn mapping(programme: &Programme) {
             intake_user: &programme.settings.primero.intake_user,
             today: programme.clock.now().date_naive(),
             service_types: &programme.settings.flow1.service_types,
+            agencies: &programme.settings.flow1.agencies,
         };
         std::hint::black_box(programme.mapping.case_draft(&number, &rows, context).expect("a draft"));
     }
@@ -164,7 +165,7 @@ async fn dtp(programme: &Arc<Programme>) {
         let programme = Arc::clone(programme);
         async move {
             let number = post::number(child).parse().expect("a number");
-            let message = programme.mapping.delivered_feedback(&number, "case", &programme.settings.primero.intake_user);
+            let message = programme.mapping.delivered_feedback(&number, "case", &programme.settings.primero.intake_user, None);
             programme.dtp.send_decision(&message).await.expect("an answer");
         }
     })

@@ -33,9 +33,12 @@ const PREFIX: &str = "REFERRALD__";
 pub(super) fn file_text(path: &Path) -> Result<String, Problems> {
     let bytes = std::fs::read(path).map_err(|error| {
         let why = match error.kind() {
-            io::ErrorKind::NotFound => "there is no such file".to_owned(),
-            io::ErrorKind::PermissionDenied => "this user may not read it".to_owned(),
-            io::ErrorKind::IsADirectory => "it is a directory".to_owned(),
+            io::ErrorKind::NotFound => "there is no such file (hint: look at `--config`)".to_owned(),
+            io::ErrorKind::PermissionDenied => {
+                "this user may not read it (hint: run this as the account that runs referrald, or give the file to its group)"
+                    .to_owned()
+            }
+            io::ErrorKind::IsADirectory => "it is a directory (hint: `--config` names the file in it)".to_owned(),
             kind => kind.to_string(),
         };
         one_problem(path, Place::File, format!("the configuration cannot be read: {why}"))

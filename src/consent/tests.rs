@@ -382,6 +382,14 @@ fn a_person_releases_an_exception_and_nothing_else() {
             Verdict::Held(RestrictionRecorded),
         ),
         (
+            "once let go by configuration, which wants a person's word since",
+            |s| {
+                s.referral.consent_overridden = true;
+                s.released = Some(Basis::Exception);
+            },
+            Verdict::Held(ConsentException),
+        ),
+        (
             "consent is no ground that a person can give",
             |s| {
                 s.referral.consent_overridden = true;
@@ -420,4 +428,21 @@ fn the_fields_are_those_that_are_read() {
             "consent_until"
         ]
     );
+}
+
+#[test]
+fn a_referral_of_the_first_moment_leaves_and_one_of_the_moment_before_does_not() {
+    let mut scene = Scene::good();
+    scene.referral.created_at = at("2026-06-01T00:00:00Z");
+    assert_eq!(scene.verdict(), Verdict::MayLeave(Basis::Consent));
+    scene.referral.created_at = at("2026-05-31T23:59:59.999Z");
+    assert_eq!(scene.verdict(), Verdict::Withheld(Reason::BeforeStart));
+}
+
+#[test]
+fn a_blank_name_is_on_no_list_not_even_on_one_with_a_blank_entry() {
+    let list = ["".to_owned(), " ".to_owned(), "UNHCR".to_owned()];
+    for (name, found) in [(None, false), (Some(""), false), (Some(" "), false), (Some("unhcr "), true), (Some("UNICEF"), false)] {
+        assert_eq!(listed(&list, name), found, "{name:?}");
+    }
 }

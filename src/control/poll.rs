@@ -109,7 +109,8 @@ fn tally(row: &mut PollRow, programme: &Programme, delivery: &Delivery) {
 
 fn failure(error: WalkError) -> Failure {
     match error {
-        WalkError::Primero(_) | WalkError::Blocked | WalkError::Unreadable(_) => Failure::outside(error),
+        WalkError::Primero(_) => Failure::outside(format!("{error} (hint: `referrald check` tries it and says what to do)")),
+        WalkError::Blocked | WalkError::Unreadable(_) => Failure::outside(error),
         WalkError::Resting => {
             Failure::configuration(format!("{error} (hint: look at `flows` and `agreement` in the configuration)"))
         }

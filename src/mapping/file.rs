@@ -6,7 +6,7 @@ use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
     fmt::{self, Display},
-    fs,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -121,7 +121,15 @@ impl TextFile {
         let bytes = match fs::read(path) {
             Ok(bytes) => bytes,
             Err(error) => {
-                findings.add(place, format_args!("cannot be read: {} (hint: a mapping needs this file)", error.kind()));
+                let (why, hint) = match error.kind() {
+                    io::ErrorKind::NotFound => ("there is no such file".to_owned(), "a mapping needs it"),
+                    io::ErrorKind::PermissionDenied => (
+                        "this user may not read it".to_owned(),
+                        "it holds no secret; the account that runs referrald must read it",
+                    ),
+                    kind => (kind.to_string(), "a mapping needs this file"),
+                };
+                findings.add(place, format_args!("cannot be read: {why} (hint: {hint})"));
                 return None;
             }
         };

@@ -4,12 +4,13 @@
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
+    io::{self, ErrorKind},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::Path,
     time::Duration,
 };
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, config::DbConfig};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, config::DbConfig};
 
 use super::{
     Error, OpenError,
@@ -21,6 +22,44 @@ use crate::referral::DeliveryId;
 pub(super) const BUSY: Duration = Duration::from_secs(5);
 /// The version of the schema.
 pub(super) const SCHEMA: i64 = 1;
+
+/// Why a directory or file of the state cannot be used, and what to do.
+pub(super) fn unusable(error: &io::Error) -> String {
+    let (why, hint) = match error.kind() {
+        ErrorKind::PermissionDenied => {
+            ("this user may not write there", "the state directory and all in it must belong to the user that runs referrald")
+        }
+        ErrorKind::ReadOnlyFilesystem => {
+            ("the file system is read-only", "under systemd `StateDirectory=` or `ReadWritePaths=` lets referrald write there")
+        }
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => ("there is no room", "make room on this disk"),
+        ErrorKind::AlreadyExists | ErrorKind::NotADirectory | ErrorKind::IsADirectory => {
+            ("something else lies there", "look at `state.directory`")
+        }
+        ErrorKind::NotFound => ("it cannot be made", "look at `state.directory`"),
+        kind => return format!("{kind} (hint: look at `state.directory` and the disk)"),
+    };
+    format!("{why} (hint: {hint})")
+}
+
+/// What SQLite said, and what to do.
+pub(super) fn in_words(error: &rusqlite::Error) -> String {
+    let Some(code) = error.sqlite_error_code() else {
+        return "it holds what this referrald does not know (hint: has a newer one run on it?)".to_owned();
+    };
+    let (why, hint) = match code {
+        ErrorCode::DiskFull => ("there is no room", "make room on this disk"),
+        ErrorCode::SystemIoFailure => ("the disk failed", "is it full? else see what the system log says about it"),
+        ErrorCode::NotADatabase => ("the file is no state of referrald", "look at `state.directory`"),
+        ErrorCode::DatabaseCorrupt => ("the file is damaged", "restore the whole state directory from a backup"),
+        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => ("another program holds the file", "is a backup under way?"),
+        ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied => {
+            ("this user may not write there", "the state directory and all in it must belong to the user that runs referrald")
+        }
+        code => return format!("{code:?}"),
+    };
+    format!("{why} (hint: {hint})")
+}
 
 pub(super) fn lock(directory: &Path) -> Result<File, OpenError> {
     let failed = |source| OpenError::Directory { path: directory.to_owned(), source };
@@ -34,7 +73,7 @@ pub(super) fn lock(directory: &Path) -> Result<File, OpenError> {
     }
 }
 
-pub(super) fn create_private(path: &Path) -> std::io::Result<()> {
+pub(super) fn create_private(path: &Path) -> io::Result<()> {
     OpenOptions::new().create(true).append(true).mode(0o600).open(path).map(drop)
 }
 
@@ -138,5 +177,31 @@ mod tests {
             assert!(!statement.exists([number]).unwrap());
         }
         assert_eq!(statement.get_status(StatementStatus::RePrepare), 0);
+    }
+
+    #[test]
+    fn every_fault_of_the_disk_says_what_to_do() {
+        for (kind, said) in [
+            (
+                ErrorKind::PermissionDenied,
+                "this user may not write there (hint: the state directory and all in it must belong to",
+            ),
+            (ErrorKind::ReadOnlyFilesystem, "the file system is read-only (hint: under systemd `StateDirectory=`"),
+            (ErrorKind::StorageFull, "there is no room (hint: make room on this disk)"),
+            (ErrorKind::TimedOut, "timed out (hint: look at `state.directory` and the disk)"),
+        ] {
+            assert!(unusable(&kind.into()).starts_with(said), "{kind}");
+        }
+        for (code, said) in [
+            (rusqlite::ffi::SQLITE_FULL, "there is no room (hint: make room on this disk)"),
+            (rusqlite::ffi::SQLITE_IOERR_WRITE, "the disk failed (hint: is it full?"),
+            (rusqlite::ffi::SQLITE_CORRUPT, "the file is damaged (hint: restore the whole state directory from a backup)"),
+            (rusqlite::ffi::SQLITE_BUSY, "another program holds the file (hint: is a backup under way?)"),
+            (rusqlite::ffi::SQLITE_READONLY, "this user may not write there (hint: "),
+        ] {
+            let error = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), Some("Testina".to_owned()));
+            let words = in_words(&error);
+            assert!(words.starts_with(said) && !words.contains("Testina"), "{words}");
+        }
     }
 }

@@ -98,6 +98,23 @@ fn a_full_page_is_followed_by_page_1_from_its_last_stamp() {
 }
 
 #[test]
+fn a_row_that_was_met_before_its_second_and_left_it_since_does_not_stand_for_one_that_hides() {
+    let mut walker = walker(0, 1, 2);
+    let (early, late) = (|number| (case(number), at(100)), |number| (case(number), at(1100)));
+    let mut new = |rows: &[Pair]| walker.page(rows, 2).unwrap().new;
+    assert_eq!(new(&[early(1), early(2)]), [0, 1]);
+    assert_eq!(new(&[early(3)]), [0], "the first second holds more than a page");
+    assert_eq!(new(&[early(3), late(4)]), [1], "two of its rows have left it");
+    // Row 4 leaves as well. Of the rows 5, 6 and 7 of the late second the last hides while another comes twice.
+    for pass in 1..=2 {
+        assert_eq!(new(&[late(5), late(6)]).len(), if pass == 1 { 2 } else { 0 });
+        assert_eq!(new(&[late(6)]), [] as [usize; 0]);
+    }
+    assert_eq!(new(&[late(5), late(6)]), [] as [usize; 0]);
+    assert_eq!(new(&[late(7)]), [0]);
+}
+
+#[test]
 fn asking_again_after_a_fault_asks_the_same() {
     let mut walker = walker(0, 1, 1);
     walker.page(&[(case(1), at(5000))], 1).unwrap();

@@ -10,6 +10,7 @@ use referrald::{
         primero::{BRIDGE, BRIDGE_PASSWORD, Field, FieldType},
         stage::write_secret,
     },
+    spool::operator::Stopping,
     walks::WalkError,
 };
 use reqwest::StatusCode;
@@ -160,6 +161,39 @@ async fn at_the_start_one_request_goes_alone_until_primero_has_accepted_the_pass
     world.end().await;
 }
 
+#[tokio::test]
+async fn no_more_is_attempted_at_a_time_than_is_configured() {
+    for (primero, dtp) in [(2, 4), (3, 1)] {
+        let (to_primero, to_dtp) = (primero.to_string(), dtp.to_string());
+        let world = World::with(&[("REFERRALD__PRIMERO__PARALLEL", &to_primero), ("REFERRALD__DTP__PARALLEL", &to_dtp)]).await;
+        // The first request proves the password, alone.
+        world.refer(json!([nth(100)])).await;
+        let gate = Gate::closed();
+        world.stage.primero.faults().plant(Rule::on(Endpoint::CreateCase), Fault::hold(&gate));
+        let body = json!({ "request_type": "PrimeroOutgoingReferral", "interventions": first(12) });
+        assert_eq!(world.post(&body).await.0, StatusCode::ACCEPTED);
+        gate.arrived(primero).await;
+        // Who is held keeps his place, so one more than that would come now or never.
+        for n in 0..20 {
+            assert_eq!(world.page("/readyz").await.0, StatusCode::OK, "{n}");
+        }
+        assert_eq!(world.stage.primero.log().most_at_once(), primero);
+        let feedback = Gate::closed();
+        world.stage.dtp.faults().plant(Rule::any(), Fault::hold(&feedback));
+        gate.open();
+        feedback.arrived(dtp).await;
+        for n in 0..20 {
+            assert_eq!(world.page("/readyz").await.0, StatusCode::OK, "{n}");
+        }
+        assert_eq!(world.stage.dtp.log().most_at_once(), dtp);
+        feedback.open();
+        world.settle().await;
+        assert_eq!(told(&world).len(), 13);
+        assert_eq!((world.stage.primero.log().most_at_once(), world.stage.dtp.log().most_at_once()), (primero, dtp));
+        world.end().await;
+    }
+}
+
 fn write_password(world: &World, password: &str) {
     write_secret(&world.stage.directory().join("secrets/primero-password"), password).unwrap();
 }
@@ -243,6 +277,83 @@ async fn fields_that_primero_drops_are_probed_only_with_what_was_written() {
     assert_eq!(told(&world).len(), 2);
     assert_eq!(world.sent_to_dtp().len(), 1);
     world.end().await;
+}
+
+#[tokio::test]
+async fn when_nothing_that_was_written_is_left_dropped_fields_hold_up_neither_a_referral_nor_a_walk() {
+    for walks in [false, true] {
+        let world = World::new().await;
+        if !walks {
+            let referral = Rule::on(Endpoint::DtpReferral).once();
+            world.stage.dtp.faults().plant(referral, Fault::status(500).retry_after("900"));
+            world.child_referred(json!({ "unhcr_individual_no": "989-TEST0099" }));
+            world.walk(Walk::Referrals).await;
+        }
+        world.stage.primero.remove_field("services_section", "progres_interventionnumber");
+        world.refer(first(1)).await;
+        assert_eq!(count(&world, "blocked fields_not_writable"), 1);
+        world.pass(20 * MINUTE).await;
+        assert_eq!(world.sent_to_dtp().len(), 0);
+        if walks {
+            world.child_referred(json!({ "unhcr_individual_no": "989-TEST0099" }));
+            assert!(matches!(world.try_walk(Walk::Referrals).await, Err(WalkError::Blocked)));
+        }
+        let written = world.unsettled().into_iter().find(|delivery| delivery.written).expect("one was written").id;
+        let stopped =
+            world.daemon().programme.spool.write(move |tx| Ok(tx.stop(written, Stopping::SentOtherwise, "manager").is_ok()));
+        assert!(stopped.await.unwrap());
+        world.pass(HOUR).await;
+        if walks {
+            world.walk(Walk::Referrals).await;
+        }
+        assert_eq!(count(&world, "unblocked"), 1, "{walks}");
+        assert_eq!(world.sent_to_dtp().len(), 1, "{walks}");
+        world.end().await;
+    }
+}
+
+#[tokio::test]
+async fn a_probe_goes_alone() {
+    let world = World::new().await;
+    // The first request proves the password, alone.
+    world.refer(json!([nth(100)])).await;
+    let gate = Gate::closed();
+    world.stage.primero.faults().plant(Rule::on(Endpoint::CreateCase).once(), Fault::hold(&gate));
+    let refused = world.stage.primero.faults().plant(Rule::on(Endpoint::CreateCase), Fault::status(401));
+    let body = json!({ "request_type": "PrimeroOutgoingReferral", "interventions": first(2) });
+    assert_eq!(world.post(&body).await.0, StatusCode::ACCEPTED);
+    gate.arrived(1).await;
+    while count(&world, "blocked unauthorized") == 0 {
+        tokio::task::yield_now().await;
+    }
+    refused.pull();
+    let asked = world.stage.primero.log().len();
+    world.clock.advance(10 * MINUTE);
+    world.daemon().upkeep().await.unwrap();
+    for n in 0..20 {
+        assert_eq!(world.page("/readyz").await.0, StatusCode::OK, "{n}");
+    }
+    assert_eq!(world.stage.primero.log().len(), asked, "one attempt is still there");
+    gate.open();
+    world.settle().await;
+    world.pass(HOUR).await;
+    assert_eq!(count(&world, "unblocked"), 1);
+    assert_eq!(told(&world).len(), 3);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn who_asks_for_less_than_a_pause_gets_the_pause() {
+    let world = World::new().await;
+    world.stage.dtp.faults().plant(Rule::any(), Fault::status(503).retry_after("1"));
+    world.refer(json!([nth(1)])).await;
+    for _ in 0..4 {
+        world.pass(20 * MINUTE).await;
+    }
+    let due = world.lines().iter().filter(|line| line.event == Event::Later).filter_map(|line| line.due).next_back();
+    let pause = (due.unwrap() - world.clock.now()).to_std().unwrap();
+    assert!(pause >= MINUTE, "{pause:?}");
+    world.end_unsettled().await;
 }
 
 #[tokio::test]

@@ -104,7 +104,7 @@ async fn a_damaged_identity_key_is_refused() {
     world.database().execute("UPDATE identity SET sealed = zeroblob(72)", []).unwrap();
     assert_eq!(
         refusal(&mut world).await.0,
-        "the identity key in the state cannot be opened: it was damaged, or a key file has changed under its name"
+        "the identity key in the state cannot be opened: it was damaged, or a key file has changed under its name (hint: put the key file back as it was, or restore the whole state directory from a backup)"
     );
 }
 
@@ -116,7 +116,10 @@ async fn a_state_of_a_newer_referrald_is_refused() {
     let state = world.state_directory().join("state.sqlite");
     assert_eq!(
         sentence,
-        format!("{}: this state was written by a newer referrald (schema 99; this one knows 1)", state.display())
+        format!(
+            "{}: this state was written by a newer referrald (schema 99; this one knows 1) (hint: start the newer one, or go back to the copy from before)",
+            state.display()
+        )
     );
 }
 
@@ -135,16 +138,26 @@ async fn a_second_daemon_on_the_same_state_is_refused_and_the_first_goes_on() {
 #[tokio::test]
 async fn a_state_directory_that_cannot_be_used_is_refused() {
     // No directory can be made in /proc, not even by root, and none where a file lies.
-    for directory in ["/proc/referrald-test", "referrald.toml"] {
+    for (directory, why) in [("/proc/referrald-test", "it cannot be made"), ("referrald.toml", "something else lies there")] {
         let mut world = World::without_daemon(&[("REFERRALD__STATE__DIRECTORY", directory)]).await;
         let error = world.try_start().await.expect_err("the start is refused");
         assert!(matches!(error, StartError::State(_)), "{directory}");
         let sentence = error.to_string();
-        assert!(sentence.contains(directory), "{sentence}");
-        assert!(
-            sentence.ends_with("(hint: the directory must exist or be creatable, and belong to the user that runs referrald)"),
-            "{sentence}"
-        );
+        assert!(sentence.ends_with(&format!("{directory}: {why} (hint: look at `state.directory`)")), "{sentence}");
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_cannot_be_listened_on_is_refused_and_says_why() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = listener.local_addr().unwrap().to_string();
+    for (key, setting) in [("inbox.listen", "REFERRALD__INBOX__LISTEN"), ("admin.listen", "REFERRALD__ADMIN__LISTEN")] {
+        let mut world = World::without_daemon(&[(setting, &taken)]).await;
+        let hint = "another program listens there (hint: `ss -ltnp` shows which; stop it, or take another port)";
+        assert_eq!(refusal(&mut world).await, (format!("{key} = \"{taken}\": {hint}"), false));
+        // Nothing is left behind: with a free address it starts.
+        world.restart_with(&[]).await;
+        world.end().await;
     }
 }
 
@@ -155,7 +168,13 @@ async fn a_file_that_is_no_state_is_refused_without_a_word_of_its_content() {
     fs::write(world.state_directory().join("state.sqlite"), "Testina Examplename ".repeat(500)).unwrap();
     let (sentence, _) = refusal(&mut world).await;
     let state = world.state_directory().join("state.sqlite");
-    assert_eq!(sentence, format!("{}: the state could not be read or written: NotADatabase", state.display()));
+    assert_eq!(
+        sentence,
+        format!(
+            "{}: the state could not be read or written: the file is no state of referrald (hint: look at `state.directory`)",
+            state.display()
+        )
+    );
 }
 
 #[tokio::test]

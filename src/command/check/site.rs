@@ -9,7 +9,7 @@ use crate::{
     config::Settings,
     credentials::{self, ClientCertificate, Secret, Validity},
     mapping::{Mapping, examples},
-    programme::standing::standing,
+    programme::approval::approval,
 };
 
 /// What is read without a problem and cannot be meant so all the same.
@@ -109,7 +109,7 @@ pub(super) fn fitness(settings: &Settings, mapping: &Mapping, findings: &mut Fin
             )));
         }
     }
-    let judged = standing(settings, mapping);
+    let judged = approval(settings, mapping);
     findings.problems.extend(judged.refused.into_iter().map(Problem::configuration));
     findings.notes.extend(judged.warned);
 }

@@ -179,8 +179,11 @@ fn the_file_is_read_from_disk_and_a_missing_one_is_said() {
     let said = |path: &Path| {
         Settings::load(path, []).expect_err("refused").to_string().replace(&directory.path().display().to_string(), "DIR")
     };
-    assert_eq!(said(&path), "DIR/site.toml: the configuration cannot be read: there is no such file");
-    assert_eq!(said(directory.path()), "DIR: the configuration cannot be read: it is a directory");
+    assert_eq!(said(&path), "DIR/site.toml: the configuration cannot be read: there is no such file (hint: look at `--config`)");
+    assert_eq!(
+        said(directory.path()),
+        "DIR: the configuration cannot be read: it is a directory (hint: `--config` names the file in it)"
+    );
     std::fs::write(&path, b"programme = \"a\"\nenvironment = \"\xff\"\n").unwrap();
     assert_eq!(said(&path), "DIR/site.toml:2: the configuration must be TOML in UTF-8");
     std::fs::write(&path, GOOD).unwrap();

@@ -306,13 +306,13 @@ fn files_that_are_missing_or_that_nothing_reads_are_named() {
         [
             column("look_up", "primero_id").as_str(),
             column("write", "dtp_value").as_str(),
-            "base/reasons.toml: cannot be read: entity not found (hint: a mapping needs this file)",
+            "base/reasons.toml: cannot be read: there is no such file (hint: a mapping needs it)",
             "gambella/refferal.toml: nothing reads this file (hint: did you mean `referral.toml`?)",
             "gambella/tables/old.csv: nothing reads this file (hint: declare it as a `[[table]]` in mapping.toml, or remove it)",
         ]
     );
     let nowhere = super::Mapping::load(std::path::Path::new("/nowhere")).unwrap_err();
-    assert_eq!(nowhere.0, ["/nowhere/mapping.toml: cannot be read: entity not found (hint: a mapping needs this file)"]);
+    assert_eq!(nowhere.0, ["/nowhere/mapping.toml: cannot be read: there is no such file (hint: a mapping needs it)"]);
 }
 
 #[test]

@@ -260,7 +260,8 @@ async fn a_poll_of_a_primero_that_is_away_ends_with_69() {
     let world = World::new().await;
     world.stage.primero.faults().plant(Rule::on(Endpoint::ChangedCases), Fault::status(503));
     let polled = on(&world, "poll decisions").await;
-    assert_eq!((polled.exit, polled.error.as_str()), (69, "primero is unwell: gateway_error\n"));
+    let said = "primero is unwell: gateway_error (hint: `referrald check` tries it and says what to do)\n";
+    assert_eq!((polled.exit, polled.error.as_str()), (69, said));
     world.end().await;
 }
 

@@ -9,7 +9,7 @@ use crate::{
 
 /// What speaks against using a mapping.
 #[derive(Debug, Default)]
-pub struct Standing {
+pub struct Approval {
     /// With these nothing starts.
     pub refused: Vec<String>,
     /// These a person should know.
@@ -18,18 +18,18 @@ pub struct Standing {
 
 /// Judges a mapping under a configuration.
 #[must_use]
-pub fn standing(settings: &Settings, mapping: &Mapping) -> Standing {
-    let mut standing = Standing::default();
+pub fn approval(settings: &Settings, mapping: &Mapping) -> Approval {
+    let mut approval = Approval::default();
     if let Some(unapproved) = mapping.unapproved(&settings.agreement.reference) {
         let said = format!("mapping {}: {unapproved}", mapping.version());
         match settings.mapping_unapproved {
-            Unapproved::Refuse => standing.refused.push(said),
-            Unapproved::Warn => standing.warned.push(said),
+            Unapproved::Refuse => approval.refused.push(said),
+            Unapproved::Warn => approval.warned.push(said),
         }
     }
     let asks_agencies = mapping.rows().flat_map(|(_, row)| row.source.parts()).any(|part| part.agreed == Some(Agreed::Agencies));
     if asks_agencies && settings.flows.to_primero && settings.flow1.agencies.is_empty() {
-        standing.refused.push(
+        approval.refused.push(
             "`flow1.agencies` is empty, and the mapping asks it: no agency's request could come in (hint: list the agencies that have \
              signed, as proGres names them)"
                 .to_owned(),
@@ -37,10 +37,10 @@ pub fn standing(settings: &Settings, mapping: &Mapping) -> Standing {
     }
     let unconfirmed = unconfirmed(settings, mapping);
     match settings.environment {
-        Environment::Production => standing.refused.extend(unconfirmed),
-        Environment::Test => standing.warned.extend(unconfirmed),
+        Environment::Production => approval.refused.extend(unconfirmed),
+        Environment::Test => approval.warned.extend(unconfirmed),
     }
-    standing
+    approval
 }
 
 /// The rows of service types that are opened although nobody has confirmed them, each with file and line.
