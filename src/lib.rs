@@ -38,6 +38,7 @@ pub mod referral;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod schedule;
+pub mod sheet;
 pub mod spool;
 pub mod upkeep;
 pub mod walk;

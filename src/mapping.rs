@@ -336,7 +336,9 @@ impl Mapping {
         }
     }
 
-    const fn rules(&self, message: Message) -> &Rules {
+    /// The rules of a message, as the files give them.
+    #[must_use]
+    pub const fn rules(&self, message: Message) -> &Rules {
         &self.rules[message as usize]
     }
 

@@ -4,10 +4,14 @@
 
 mod attempt;
 mod checked;
+mod diff;
 mod digest;
 mod fields;
 mod live;
+mod revision;
+mod sheet;
 pub mod verbs;
+mod written;
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -42,6 +46,11 @@ pub async fn run(verb: Verb) -> Result<(), Failure> {
             fields::fields(&directory(&which)?, settings.as_ref(), &mut shown)
         }
         Verb::Digest { which } => digest::digest(&directory(&which)?, &mut shown),
+        Verb::Sheet { which, wanted } => {
+            let settings = which.config.as_deref().map(settings).transpose()?;
+            sheet::sheet(&directory(&which)?, settings.as_ref(), &wanted)
+        }
+        Verb::Diff { old, new, mapping, wanted } => diff::diff(&old, &new, mapping.as_deref(), &wanted),
     }
 }
 

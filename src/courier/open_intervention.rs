@@ -144,11 +144,16 @@ async fn match_case(at: &mut Attempt, draft: &CaseDraft) -> Step<Matched> {
         (_, Some(case)) if !given => case,
         (Some(case), Some(_)) => case,
         (None, Some(_)) => return Err(Verdict::held(Reason::IdentifiersDiffer)),
-        (Some(case), None) if case.text(&identity.person_number).is_none() => case,
+        (Some(case), None) if case.text(&identity.person_number).is_none() => {
+            // It would get a number that somebody else may carry.
+            nobody_is_similar(at, number, &identity.person_number).await?;
+            case
+        }
         (Some(_), None) => return Err(Verdict::held(Reason::IdentifiersDiffer)),
         (None, None) => {
             settle_doubt(at, draft, None).await?;
-            return match_none(at, number, &identity.person_number).await;
+            nobody_is_similar(at, number, &identity.person_number).await?;
+            return Ok(Matched::None);
         }
     };
     if service_of(at, &case, draft).is_none() {
@@ -185,14 +190,14 @@ async fn settle_doubt(at: &mut Attempt, draft: &CaseDraft, seen: Option<CaseKey>
     Ok(())
 }
 
-/// Nobody carries the number. Before a case is made for it, somebody might carry it in another spelling.
-async fn match_none(at: &mut Attempt, number: &str, field: &str) -> Step<Matched> {
+/// Nobody carries the number. Before a case is made for it, or gets it, somebody might carry it in another spelling.
+async fn nobody_is_similar(at: &mut Attempt, number: &str, field: &str) -> Step<()> {
     let programme = at.programme.clone();
     // Most of what this finds are other children: of them nothing but the number is asked for.
     let is_similar = |case: &Case| case.text(field).is_some_and(|other| matching::same_number(number, other));
     let similar = programme.primero.query(number, programme.mapping.module(), &[field], is_similar).await;
     match at.primero(Names::Nothing, similar)? {
-        Some(similar) if similar.is_empty() => Ok(Matched::None),
+        Some(similar) if similar.is_empty() => Ok(()),
         Some(_) | None => Err(Verdict::held(Reason::SimilarNumber)),
     }
 }
@@ -299,7 +304,7 @@ async fn add_service(at: &mut Attempt, case: &Case, draft: &CaseDraft) -> Step<b
 }
 
 /// Identity values that the case lacks and our role is known to read: only then is "empty" known to be empty.
-/// `None` if the case has got one of them since it was matched: then it may be another child's.
+/// `None` if the case does not stand any more as it was matched: then it may be another child's.
 async fn missing_identity(at: &mut Attempt, case: &Case, draft: &CaseDraft) -> Step<Option<Document>> {
     let lacks = |case: &Case, field: &String| is_empty(case.document.reveal().get(field));
     if !draft.if_empty.reveal().keys().any(|field| lacks(case, field)) {
@@ -328,7 +333,17 @@ async fn missing_identity(at: &mut Attempt, case: &Case, draft: &CaseDraft) -> S
         Err(Trouble::NotFound) => return Ok(None),
         other => at.primero(Names::OneRecord, other)?,
     };
-    Ok(missing.keys().all(|field| lacks(&now, field)).then_some(missing))
+    let stands = stands_as_matched(at, case, &now) && missing.keys().all(|field| lacks(&now, field));
+    Ok(stands.then_some(missing))
+}
+
+/// Whether what says which child a case is, whether it is ours to write to and whether it is open is as it was when it was matched.
+fn stands_as_matched(at: &Attempt, matched: &Case, now: &Case) -> bool {
+    let identity = at.programme.mapping.identity();
+    let of_the_child = [&identity.person_number, &identity.sex, &identity.date_of_birth].into_iter().chain(&identity.names);
+    let fields = ["case_id", "module_id", "status"].into_iter().chain(of_the_child.map(String::as_str));
+    let same = |field: &str| matched.document.reveal().get(field) == now.document.reveal().get(field);
+    now.enabled && fields.into_iter().all(same)
 }
 
 async fn patch(at: &mut Attempt, key: CaseKey, document: &Document) -> Step<bool> {

@@ -52,6 +52,11 @@ pub async fn attempt(at: &mut Attempt) -> Step<Verdict> {
             match reason {
                 Reason::ConsentMissing => withdrawn(at, Reason::ConsentWithdrawn),
                 Reason::CaseDisabled => withdrawn(at, Reason::CaseDisabled),
+                // Moved to another module: as if absent, and nothing tells which module.
+                Reason::ModuleNotListed if case.text("module_id").is_some_and(|module| module != programme.mapping.module()) => {
+                    withdrawn(at, Reason::OutOfSight);
+                    return Ok(Verdict::Withheld(Reason::OutOfSight));
+                }
                 Reason::NotInProgress => return Ok(over(at, referral.status)),
                 _ => {}
             }

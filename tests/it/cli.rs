@@ -97,6 +97,8 @@ fn every_command_explains_itself_with_an_example() {
         "mapping try",
         "mapping fields",
         "mapping digest",
+        "mapping sheet",
+        "mapping diff",
         "certificate",
     ];
     let mut help = String::new();

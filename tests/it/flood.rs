@@ -7,6 +7,7 @@
 #![expect(clippy::disallowed_methods, reason = "how long another process takes is measured")]
 
 use std::{
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -21,6 +22,7 @@ use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpSocket,
+    sync::oneshot,
 };
 
 use crate::{
@@ -35,11 +37,12 @@ const MOST_MEMORY: u64 = 128 * 1024;
 const SOON: Duration = Duration::from_secs(1);
 
 /// One stranger: opens a connection and keeps it as long as he can. Half of them are slow, and half of those never finish a head.
-async fn stranger(inbox: std::net::SocketAddr, n: usize) -> Option<()> {
+async fn stranger(inbox: SocketAddr, n: usize, opened: Arc<AtomicUsize>) -> Option<()> {
     // From another address than DTP's.
     let socket = TcpSocket::new_v4().ok()?;
     socket.bind("127.0.0.2:0".parse().ok()?).ok()?;
     let mut connection = socket.connect(inbox).await.ok()?;
+    opened.fetch_add(1, Ordering::Relaxed);
     let head = format!("POST /inbox HTTP/1.1\r\nhost: inbox\r\nx-api-key: wrong\r\ncontent-length: {MIB}\r\n");
     connection.write_all(head.as_bytes()).await.ok()?;
     match n % 4 {
@@ -87,15 +90,22 @@ async fn a_flood_of_strangers_neither_fills_the_memory_nor_keeps_out_a_right_key
     play.start().await;
     let inbox = play.inbox();
 
+    // On a thread of their own: they may keep each other waiting, but not DTP.
     let opened = Arc::new(AtomicUsize::new(0));
-    let mut strangers = tokio::task::JoinSet::new();
-    for n in 0..connections {
+    let (stop, stopped) = oneshot::channel::<()>();
+    let strangers = std::thread::spawn({
         let opened = Arc::clone(&opened);
-        strangers.spawn(async move {
-            opened.fetch_add(1, Ordering::Relaxed);
-            stranger(inbox, n).await
-        });
-    }
+        move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async move {
+                let mut strangers = tokio::task::JoinSet::new();
+                for n in 0..connections {
+                    strangers.spawn(stranger(inbox, n, Arc::clone(&opened)));
+                }
+                let _ = stopped.await;
+            });
+        }
+    });
     // DTP in between: half of its posts over one connection, half over a new one each, and some as large as may be.
     let url = format!("http://{inbox}/inbox");
     let kept = reqwest::Client::new();
@@ -133,6 +143,7 @@ async fn a_flood_of_strangers_neither_fills_the_memory_nor_keeps_out_a_right_key
     );
     assert!(memory <= MOST_MEMORY, "{memory} KiB");
     assert!(!full || slow <= SOON, "{slow:?}");
-    strangers.shutdown().await;
     assert!(!play.is_dead());
+    drop(stop);
+    strangers.join().unwrap();
 }

@@ -36,7 +36,7 @@ const STOREYS: [&[&str]; 9] = [
     &["clock", "failpoint", "personal", "referral", "reason"],
     &["config", "credentials"],
     &["activity", "mapping", "wire", "words"],
-    &["primero", "dtp"],
+    &["primero", "dtp", "sheet"],
     &["agenda", "consent", "decisions", "health", "matching", "walk"],
     &["schedule", "spool"],
     &["programme"],
@@ -48,8 +48,20 @@ const STOREYS: [&[&str]; 9] = [
 const NAME_EACH_OTHER: (&str, &str) = ("control", "daemon");
 
 /// Rooms without async, network, database, disk or clock. What Primero's records look like is a pure shape, too.
-const PURE: [&str; 11] =
-    ["activity", "agenda", "consent", "decisions", "health", "mapping", "matching", "personal", "reason", "referral", "walk"];
+const PURE: [&str; 12] = [
+    "activity",
+    "agenda",
+    "consent",
+    "decisions",
+    "health",
+    "mapping",
+    "matching",
+    "personal",
+    "reason",
+    "referral",
+    "sheet",
+    "walk",
+];
 /// The only files of pure rooms that touch the disk: a mapping is loaded once, at the start; the log is written.
 const MAY_TOUCH_FILES: [&str; 2] = ["src/mapping", "src/activity/log.rs"];
 

@@ -4,6 +4,7 @@
 
 mod alarms;
 mod cli;
+mod consent_proof;
 mod country;
 mod crash;
 mod decisions_to_dtp;
@@ -18,9 +19,11 @@ mod house;
 mod inbox;
 mod play;
 mod privacy;
+mod sheet;
 mod shutdown;
 mod state;
 mod timetable;
 mod unreadable_rows;
 mod walks;
 mod world;
+mod wrong_child;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+pub use super::written::Wanted;
 use crate::{command::arguments::code, mapping::examples::Kind};
 
 /// Which mapping.
@@ -69,5 +70,41 @@ pub enum Verb {
         /// Which mapping.
         #[command(flatten)]
         which: Which,
+    },
+    /// Write the mapping as the sheet that business owners read and sign
+    ///
+    /// One row a field, with source, rule in words, form, required and default; each value table with
+    /// the codes and labels of both sides; a cover with version, digest and signatures. A workbook and
+    /// a page are ready to print. CSV holds the fields of all messages: the value tables are CSV already.
+    #[command(verbatim_doc_comment, after_help = "Example: referrald mapping sheet mappings/gambella --output gambella.xlsx")]
+    Sheet {
+        /// Which mapping.
+        #[command(flatten)]
+        which: Which,
+        /// Where to.
+        #[command(flatten)]
+        wanted: Wanted,
+    },
+    /// Tell in words what changed between two states of a mapping, newly shared fields first
+    ///
+    /// OLD and NEW are directories, revisions of git, or REVISION:PATH. A workbook and a page also show
+    /// every table with what changed marked in it. Ends with 0 whether they differ or not.
+    #[command(
+        verbatim_doc_comment,
+        after_help = "Example: referrald mapping diff HEAD~1 mappings/gambella --output changes.xlsx"
+    )]
+    Diff {
+        /// What was agreed before
+        #[arg(value_name = "OLD")]
+        old: String,
+        /// What is to be agreed now
+        #[arg(value_name = "NEW")]
+        new: String,
+        /// The mapping that is meant at a revision; without it the other side's directory, else this one
+        #[arg(long, value_name = "DIR")]
+        mapping: Option<PathBuf>,
+        /// Where to.
+        #[command(flatten)]
+        wanted: Wanted,
     },
 }

@@ -125,7 +125,8 @@ async fn a_state_that_cannot_be_written_refuses_the_start_with_a_sentence() {
     disk.fails_from(0, READ_ONLY);
     fs::create_dir(disk.play.stage.directory().join("state")).unwrap();
     let said = disk.play.try_start(std::time::Duration::from_secs(60)).await.expect_err("it does not start");
-    let hint = "Read-only file system (os error 30) (hint: the directory must exist or be creatable, and belong to the user that runs referrald)";
+    let hint =
+        "the file system is read-only (hint: under systemd `StateDirectory=` or `ReadWritePaths=` lets referrald write there)";
     assert!(said.contains(hint) && said.ends_with("exit Some(1)"), "{said}");
 }
 

@@ -29,6 +29,7 @@ struct Process {
 impl Process {
     /// Starts it on a world's configuration with a limit on the size of each of its files, in blocks of 512 bytes.
     /// The signal that comes with the limit is ignored, so that a write fails as on a full disk.
+    #[expect(clippy::zombie_processes, reason = "whoever holds it ends it and waits; a panic before that ends the test process")]
     async fn limited(world: &World, blocks: u32) -> Self {
         let mut child = Command::new("sh")
             .args(["-c", "trap '' XFSZ; ulimit -S -f \"$1\"; exec \"$0\" run --config \"$2\""])
