@@ -214,13 +214,13 @@ fn of_field(before: &Field<'_>, field: &Field<'_>, place: &str, changes: &mut Ve
             format!("{target} ({place}): the rule is now {} It was {}", quoted(&field.rule) + ".", quoted(&before.rule) + ".");
         note(changes, Subject::Rule, place, target, before.rule.clone(), field.rule.clone(), rule);
     }
-    let remarks: [(&str, fn(&Row) -> String); 3] = [
-        ("the form", |row| row.form.clone().unwrap_or_else(|| "not on form".to_owned())),
-        ("localisable", |row| (if row.localisable { "yes" } else { "no" }).to_owned()),
-        ("the reason", |row| row.reason.clone().unwrap_or_default()),
-    ];
-    for (what, of) in remarks {
-        let (was, now) = (of(before.row), of(field.row));
+    let of = |row: &Row| {
+        let form = row.form.clone().unwrap_or_else(|| "not on form".to_owned());
+        let localisable = if row.localisable { "yes" } else { "no" }.to_owned();
+        [form, localisable, row.reason.clone().unwrap_or_default()]
+    };
+    let remarks = ["the form", "localisable", "the reason"].into_iter().zip(of(before.row).into_iter().zip(of(field.row)));
+    for (what, (was, now)) in remarks {
         let said = format!("{target} ({place}): {what} is now {} instead of {}", quoted(&now), quoted(&was));
         note(changes, Subject::Remark, place, target, was, now, said);
     }

