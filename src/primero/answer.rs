@@ -44,8 +44,8 @@ pub(super) async fn read(
     match status {
         204 if promised == Promised::JsonOrNothing => Ok(None),
         200 => json(response, largest).await.map(Some).map_err(unwell),
-        // Another success than the promised one did not come from Primero.
-        100..=299 => Err(unwell(Reason::NotAsPromised)),
+        // Another success than the promised one did not come from Primero, and neither did a page that has moved.
+        100..=399 => Err(unwell(Reason::NotAsPromised)),
         401 => Err(Trouble::Unauthorized),
         403 => Err(Trouble::Forbidden),
         404 => match refusal(response).await.map_err(unwell)? {
