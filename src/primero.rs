@@ -143,7 +143,7 @@ pub struct Referral {
     /// The recipient's user name; absent for a remote one.
     pub transitioned_to: Option<Personal<String>>,
     /// The recipient's agency as given (remote referrals).
-    pub transitioned_to_agency: Option<String>,
+    pub transitioned_to_agency: Option<Personal<String>>,
     /// Whether it is a remote one.
     pub remote: bool,
     /// Made by exception.

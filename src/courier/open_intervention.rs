@@ -130,7 +130,7 @@ fn services_with(at: &Attempt, case: &Case, number: &str) -> bool {
 async fn match_case(at: &mut Attempt, draft: &CaseDraft) -> Step<Matched> {
     let identity = at.programme.mapping.identity().clone();
     let number = draft.person_number.reveal();
-    let by_id = match &draft.given_case_id {
+    let by_id = match draft.given_case_id.as_ref().map(Personal::reveal) {
         Some(id) => find(at, "case_id", id).await?,
         None => Vec::new(),
     };

@@ -131,7 +131,7 @@ pub(super) fn referral(value: &Value) -> Option<Referral> {
         status: ReferralStatus::from_code(text(referral, "status")?)?,
         service_record_id: texts("service_record_id"),
         transitioned_to: texts("transitioned_to").map(Personal::new),
-        transitioned_to_agency: texts("transitioned_to_agency"),
+        transitioned_to_agency: texts("transitioned_to_agency").map(Personal::new),
         remote: yes(referral, "remote")?,
         consent_overridden: yes(referral, "consent_overridden")?,
         created_at: moment(referral, "created_at")?,
