@@ -168,7 +168,7 @@ fn names(referral: &Referral, case: &Case, service: &Document) -> bool {
 /// A remote referral has no user as recipient, so the agency stands for it; for any other one the agency says nothing.
 fn recipient_is_listed(lists: &Referrals, referral: &Referral) -> bool {
     if referral.remote {
-        listed(&lists.recipient_agencies, referral.transitioned_to_agency.as_deref())
+        listed(&lists.recipient_agencies, referral.transitioned_to_agency.as_ref().map(|agency| agency.reveal().as_str()))
     } else {
         listed(&lists.recipients, referral.transitioned_to.as_ref().map(|name| name.reveal().as_str()))
     }

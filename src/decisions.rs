@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
+    personal::Personal,
     primero::{Case, Document, text},
     referral::{Decision, InterventionNumber},
 };
@@ -22,7 +23,7 @@ const FROM_OUTSIDE: &str = "external_referral";
 #[derive(Clone, Debug)]
 pub enum Decided<'a> {
     /// One status, on every service that carries the number.
-    Once(Decision, &'a Document),
+    Once(Decision, Personal<&'a Document>),
     /// The services that carry the number say different things.
     Contradicting,
 }
@@ -45,7 +46,9 @@ pub fn decisions_in(case: &Case) -> BTreeMap<InterventionNumber, Decided<'_>> {
             match (any, same) {
                 (false, _) => None,
                 (true, false) => Some((number, Decided::Contradicting)),
-                (true, true) => Decision::from_code(found[0].0).map(|decision| (number, Decided::Once(decision, found[0].1))),
+                (true, true) => {
+                    Decision::from_code(found[0].0).map(|decision| (number, Decided::Once(decision, Personal::new(found[0].1))))
+                }
             }
         })
         .collect()
@@ -58,7 +61,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::{personal::Personal, referral::CaseKey};
+    use crate::referral::CaseKey;
 
     fn told(services: &Value) -> Vec<String> {
         let document = json!({ "services_section": services }).as_object().cloned().unwrap_or_default();

@@ -217,7 +217,7 @@ impl Mapping {
         };
         Ok(CaseDraft {
             person_number: Personal::new(person_number),
-            given_case_id,
+            given_case_id: given_case_id.map(Personal::new),
             new_case: Personal::new(new_case),
             if_empty: Personal::new(if_empty),
             service: Personal::new(service),

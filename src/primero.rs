@@ -58,7 +58,7 @@ pub enum Trouble {
     /// 422; JSON pointers or field names, each once.
     #[error("primero refuses {} field(s)", .0.len())]
     Invalid(BTreeSet<String>),
-    /// Any other 4xx; redirects too.
+    /// Any other 4xx.
     #[error("primero answered {0}")]
     Refused(u16),
     /// 405, or a 404 that is not Primero's own: this is not the URL of a Primero.
@@ -143,7 +143,7 @@ pub struct Referral {
     /// The recipient's user name; absent for a remote one.
     pub transitioned_to: Option<Personal<String>>,
     /// The recipient's agency as given (remote referrals).
-    pub transitioned_to_agency: Option<String>,
+    pub transitioned_to_agency: Option<Personal<String>>,
     /// Whether it is a remote one.
     pub remote: bool,
     /// Made by exception.

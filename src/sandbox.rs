@@ -6,6 +6,7 @@
 
 pub mod dtp;
 pub mod faults;
+mod handshake;
 mod log;
 pub mod pki;
 mod play;
@@ -17,6 +18,7 @@ mod tests;
 mod wire;
 
 pub use faults::{Endpoint, Fault, Faults, Gate, Planted, Rule};
+pub use handshake::Shows;
 pub use log::{Entry, Log};
 pub use play::{PlayError, play};
 pub use wire::Asked;

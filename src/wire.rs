@@ -130,9 +130,10 @@ pub const fn unwell(status: u16) -> Option<Reason> {
     }
 }
 
-/// Whether a write that was answered so may have had its effect: they say of 425 and 429 themselves that they did nothing.
+/// Whether a write that was answered so may have had its effect: they say of 425 and 429 themselves that they did nothing, and of a
+/// redirect that somebody else would.
 pub const fn may_have_acted(status: u16) -> bool {
-    !matches!(status, 425 | 429)
+    !matches!(status, 300..=399 | 425 | 429)
 }
 
 /// What they asked us to wait, as seconds or as a date, at most one hour.

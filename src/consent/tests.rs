@@ -114,7 +114,7 @@ impl Scene {
     fn send_remotely_to(&mut self, agency: Option<&str>) {
         self.referral.remote = true;
         self.referral.transitioned_to = None;
-        self.referral.transitioned_to_agency = agency.map(str::to_owned);
+        self.referral.transitioned_to_agency = agency.map(|agency| Personal::new(agency.to_owned()));
     }
 }
 
@@ -238,7 +238,7 @@ fn nobody_on_a_list_means_not_ours_whatever_else_is_wrong() {
             |s| {
                 s.set_service("service_implementing_agency", json!("AGENCY-9"));
                 s.referral.transitioned_to = Some(Personal::new("somebody@test.example".to_owned()));
-                s.referral.transitioned_to_agency = Some("UNHCR".to_owned());
+                s.referral.transitioned_to_agency = Some(Personal::new("UNHCR".to_owned()));
             },
             Verdict::NotOurs,
         ),

@@ -154,10 +154,6 @@ impl Attempt {
         result.map_err(|trouble| match trouble {
             dtp::Trouble::Unwell { reason, status, retry_after, .. } => Verdict::Later { reason, status, retry_after },
             dtp::Trouble::Blocked { reason, status } => Verdict::Blocked { system: System::Dtp, reason, status },
-            // A redirect says nothing about the message: it may be a page for maintenance.
-            dtp::Trouble::Refused { status } if status < 400 => {
-                Verdict::Later { reason: Reason::NotAsPromised, status: Some(status), retry_after: None }
-            }
             dtp::Trouble::Refused { status } => {
                 Verdict::Refused { reason: Reason::RefusedByDtp, gaps: Vec::new(), status: Some(status) }
             }

@@ -90,7 +90,7 @@ async fn look_for_decisions(at: &mut Attempt, key: CaseKey) -> Step<()> {
         }))?;
         let case_id = case_id.clone();
         let (decision, service) = match decided {
-            Decided::Once(decision, service) if heard => (decision, service),
+            Decided::Once(decision, service) if heard => (decision, service.into_revealed()),
             // A number that belongs to one case is heard only from that case.
             Decided::Once(..) | Decided::Contradicting => {
                 at.state(programme.spool.write(move |tx| tx.conflict(&number, case_id, key)).await)?;

@@ -130,7 +130,7 @@ fn services_with(at: &Attempt, case: &Case, number: &str) -> bool {
 async fn match_case(at: &mut Attempt, draft: &CaseDraft) -> Step<Matched> {
     let identity = at.programme.mapping.identity().clone();
     let number = draft.person_number.reveal();
-    let by_id = match &draft.given_case_id {
+    let by_id = match draft.given_case_id.as_ref().map(Personal::reveal) {
         Some(id) => find(at, "case_id", id).await?,
         None => Vec::new(),
     };
@@ -229,7 +229,7 @@ async fn create(at: &mut Attempt, draft: &CaseDraft) -> Step<bool> {
     document.insert("services_section".to_owned(), json!([draft.service.reveal()]));
     let created = programme.primero.create(&document).await;
     at.heard_primero(Names::Nothing, &created);
-    let conflict = match created {
+    let unclear = match created {
         Ok(()) => {
             at.delivery.new_case = Some(true);
             return Ok(true);
@@ -237,11 +237,11 @@ async fn create(at: &mut Attempt, draft: &CaseDraft) -> Step<bool> {
         Err(Trouble::Conflict) => {
             // Until it is read, nobody knows whether what stands there is ours.
             at.delivery.may_have_acted = true;
-            true
+            None
         }
         Err(Trouble::Unwell(unwell)) if unwell.effect_possible => {
             at.delivery.may_have_acted = true;
-            false
+            Some(unwell)
         }
         Err(Trouble::Invalid(pointers)) => return Err(refused_values(at, &pointers)),
         Err(Trouble::Refused(status)) => return Err(refused(status)),
@@ -261,18 +261,21 @@ async fn create(at: &mut Attempt, draft: &CaseDraft) -> Step<bool> {
                 // Ours from before. Without our service it is matched again, as any case that is there.
                 let ours = service_of(at, &case, draft).is_some();
                 at.delivery.new_case = ours.then_some(true);
-                Ok(ours && !conflict)
+                Ok(ours && unclear.is_some())
             } else {
                 Err(Verdict::held(Reason::IdentifiersDiffer))
             }
         }
         Err(Trouble::Forbidden) => Err(Verdict::held(Reason::CaseOutOfReach)),
-        Err(Trouble::NotFound) if conflict => {
+        Err(Trouble::NotFound) => match unclear {
             // It was the case id that is taken: nothing was made.
-            at.delivery.may_have_acted = false;
-            Err(Verdict::held(Reason::CaseOutOfReach))
-        }
-        Err(Trouble::NotFound) => Err(Verdict::later(Reason::ConnectionLost)),
+            None => {
+                at.delivery.may_have_acted = false;
+                Err(Verdict::held(Reason::CaseOutOfReach))
+            }
+            // Not made, as far as can be seen now: what went wrong with the creation says when it is tried again.
+            Some(unwell) => at.primero(Names::Nothing, Err(Trouble::Unwell(unwell))),
+        },
         Err(trouble) => at.primero(Names::OneRecord, Err(trouble)),
     }
 }
@@ -390,10 +393,6 @@ fn refused_values(at: &Attempt, pointers: &BTreeSet<String>) -> Verdict {
 }
 
 fn refused(status: u16) -> Verdict {
-    // A redirect is no answer to a write; any other refusal is about this message.
-    if (300..400).contains(&status) {
-        return Verdict::Later { reason: Reason::NotAsPromised, status: Some(status), retry_after: None };
-    }
     let gaps = vec![Gap { reason: Reason::ValuesRefused, field: String::new() }];
     Verdict::Refused { reason: Reason::ValuesRefused, gaps, status: Some(status) }
 }

@@ -153,9 +153,8 @@ async fn record(at: &mut Attempt, key: CaseKey, id: ReferralId, decision: &Refer
         // After a rejection the case may be out of our sight: another read tells whether it was ours that went through.
         Err(Trouble::Forbidden) => {
             let referrals = programme.primero.referrals(key).await;
-            at.heard_primero(Names::OneRecord, &referrals);
-            let recorded = referrals
-                .is_ok_and(|referrals| find(&referrals, id).is_ok_and(|referral| is(referral.status, decision.decision)));
+            let referrals = at.primero(Names::OneRecord, referrals)?;
+            let recorded = find(&referrals, id).is_ok_and(|referral| is(referral.status, decision.decision));
             if recorded { Ok(Verdict::Delivered) } else { at.primero(Names::OneRecord, Err(Trouble::Forbidden)) }
         }
         Err(Trouble::NotFound) => Err(Verdict::held(Reason::NoSuchReferral)),

@@ -31,7 +31,7 @@ pub async fn attempt(at: &mut Attempt) -> Step<Verdict> {
             at.state(programme.spool.write(move |tx| tx.conflict(&number, case_id, key)).await)?;
             return Ok(Verdict::NotNeeded(Reason::Conflict));
         }
-        Some(Decided::Once(decision, service)) => (decision, Personal::new(service.clone())),
+        Some(Decided::Once(decision, service)) => (decision, Personal::new(service.into_revealed().clone())),
     };
     let (known, heard) = at.state(
         programme.spool.read(|reading| Ok((reading.known_intervention(&number)?, reading.is_heard_from(&number, key)?))),

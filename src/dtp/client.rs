@@ -99,6 +99,8 @@ impl Inner {
         let blocked = |reason| Trouble::Blocked { reason, status: Some(status) };
         match status {
             200..=299 => whole(response).await.map_err(unwell),
+            // A redirect says nothing about the message: it may be a page for maintenance.
+            300..=399 => Err(unwell(Reason::NotAsPromised)),
             401 => Err(blocked(Reason::Unauthorized)),
             403 => Err(blocked(Reason::Forbidden)),
             404 | 405 => Err(blocked(Reason::WrongUrl)),

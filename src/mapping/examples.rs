@@ -248,7 +248,7 @@ fn intervention(mapping: &Mapping, with: &WithIntervention, example: Rows) -> Re
     Ok(match mapping.case_draft(&self::number(&number)?, &example.rows, context) {
         Ok(draft) => json!({
             "person_number": draft.person_number.reveal(),
-            "given_case_id": draft.given_case_id,
+            "given_case_id": draft.given_case_id.as_ref().map(Personal::reveal),
             "new_case": draft.new_case.reveal(),
             "if_empty": draft.if_empty.reveal(),
             "service": draft.service.reveal(),

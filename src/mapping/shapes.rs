@@ -62,8 +62,8 @@ pub struct InterventionContext<'a> {
 pub struct CaseDraft {
     /// The person number, checked to be a plain identifier.
     pub person_number: Personal<String>,
-    /// `progres_primeroid`, checked to be a plain identifier: the case that proGres believes it is.
-    pub given_case_id: Option<String>,
+    /// `progres_primeroid`, checked to be a plain identifier: the case that proGres believes it is, or whatever somebody typed there.
+    pub given_case_id: Option<Personal<String>>,
     /// A whole new case without its `services_section` (`create` and `if empty` rows); `case_id` is in it only if given as a UUID.
     pub new_case: Personal<Document>,
     /// The `if empty` rows alone: what an existing case may get where it has no value.

@@ -44,8 +44,8 @@ pub(super) async fn read(
     match status {
         204 if promised == Promised::JsonOrNothing => Ok(None),
         200 => json(response, largest).await.map(Some).map_err(unwell),
-        // Another success than the promised one did not come from Primero.
-        100..=299 => Err(unwell(Reason::NotAsPromised)),
+        // Another success than the promised one did not come from Primero, and neither did a page that has moved.
+        100..=399 => Err(unwell(Reason::NotAsPromised)),
         401 => Err(Trouble::Unauthorized),
         403 => Err(Trouble::Forbidden),
         404 => match refusal(response).await.map_err(unwell)? {
@@ -131,7 +131,7 @@ pub(super) fn referral(value: &Value) -> Option<Referral> {
         status: ReferralStatus::from_code(text(referral, "status")?)?,
         service_record_id: texts("service_record_id"),
         transitioned_to: texts("transitioned_to").map(Personal::new),
-        transitioned_to_agency: texts("transitioned_to_agency"),
+        transitioned_to_agency: texts("transitioned_to_agency").map(Personal::new),
         remote: yes(referral, "remote")?,
         consent_overridden: yes(referral, "consent_overridden")?,
         created_at: moment(referral, "created_at")?,

@@ -97,8 +97,8 @@ async fn every_status_is_a_named_case() {
         (|| fake::html(422), Trouble::Invalid(BTreeSet::new())),
         (|| fake::empty(400), Trouble::Refused(400)),
         (|| fake::html(413), Trouble::Refused(413)),
-        (|| fake::empty(301), Trouble::Refused(301)),
-        (|| fake::empty(302), Trouble::Refused(302)),
+        (|| fake::empty(301), unwell(Reason::NotAsPromised, Some(301), None, false)),
+        (|| fake::empty(302), unwell(Reason::NotAsPromised, Some(302), None, false)),
     ];
     for (answer, expected) in cases {
         let (client, _fake) = primero(move |_| answer()).await;

@@ -9,16 +9,17 @@ use std::{
 
 use axum::http::{HeaderMap, Method};
 use hyper::body::Incoming;
-use rustls::{RootCertStore, ServerConfig, crypto::ring, server::WebPkiClientVerifier};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+pub use super::handshake::Shows;
 use super::{
     Endpoint,
     faults::Faults,
+    handshake::Handshake,
     locked,
     log::Log,
-    pki::{Authority, Wish, thumbprint},
+    pki::{Authority, thumbprint},
     scene::Scene,
     wire::{self, Asked, Connection, Cut, Door, Handler, Reply},
 };
@@ -35,8 +36,7 @@ pub const THUMBPRINT_HEADER: &str = "X-Client-Cert-Thumbprint";
 #[derive(Clone)]
 pub struct SimulatedDtp {
     state: State,
-    authority: Arc<Authority>,
-    tls: Arc<Mutex<Arc<ServerConfig>>>,
+    handshake: Handshake,
     door: Arc<Door<State>>,
 }
 
@@ -51,19 +51,6 @@ pub struct Received {
     pub body: Value,
     /// The thumbprint of the certificate in the handshake.
     pub thumbprint: String,
-}
-
-/// Which certificate the server shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shows {
-    /// A good one.
-    Good,
-    /// One that is no longer valid.
-    Expired,
-    /// One of an authority that nobody knows.
-    UnknownAuthority,
-    /// One for another name.
-    WrongName,
 }
 
 #[derive(Clone)]
@@ -105,9 +92,9 @@ impl SimulatedDtp {
             received: Vec::new(),
         };
         let state = State { desk: Arc::new(Mutex::new(desk)), scene: Scene::new(clock, wording) };
-        let tls = Arc::new(Mutex::new(tls(&authority, &authority, Wish::loopback())));
-        let door = Arc::new(Door::open(listener, Some(tls.clone()), state.clone())?);
-        Ok(Self { state, authority, tls, door })
+        let handshake = Handshake::new(authority, true);
+        let door = Arc::new(Door::open(listener, handshake.source(), state.clone())?);
+        Ok(Self { state, handshake, door })
     }
 
     /// Where referrals go.
@@ -176,20 +163,25 @@ impl SimulatedDtp {
         self.desk().admitted = Some(thumbprints.iter().map(|thumbprint| (*thumbprint).to_owned()).collect());
     }
 
-    /// Shows another certificate from now on. Connections are cut.
-    pub async fn show(&self, certificate: Shows) {
-        let config = match certificate {
-            Shows::Good => tls(&self.authority, &self.authority, Wish::loopback()),
-            Shows::Expired => tls(&self.authority, &self.authority, Wish::loopback().expired()),
-            Shows::UnknownAuthority => tls(&Authority::new(), &self.authority, Wish::loopback()),
-            Shows::WrongName => tls(&self.authority, &self.authority, Wish::server(&["elsewhere.example.org"])),
-        };
-        self.greet_with(config).await;
+    /// Greets otherwise from now on. Connections are cut.
+    pub async fn show(&self, shows: Shows) {
+        self.handshake.show(shows);
+        self.door.cut_connections().await;
     }
 
     /// From now on the handshake refuses every client's certificate, until [`Self::show`] is called. Connections are cut.
     pub async fn refuse_client_certificates(&self) {
-        self.greet_with(tls(&self.authority, &Authority::new(), Wish::loopback())).await;
+        self.show(Shows::Refusal).await;
+    }
+
+    /// Greets otherwise from the next connection on; what is connected goes on.
+    pub fn show_next(&self, shows: Shows) {
+        self.handshake.show(shows);
+    }
+
+    /// From now on new connections are refused; what is connected goes on. Returns when the socket is closed.
+    pub async fn refuse_connections(&self) {
+        self.door.refuse().await;
     }
 
     /// From now on connections are refused. Returns when the socket is closed and all connections are gone.
@@ -212,11 +204,6 @@ impl SimulatedDtp {
 
     fn url(&self, endpoint: &str) -> String {
         format!("https://{}/dtp/{endpoint}", self.door.address())
-    }
-
-    async fn greet_with(&self, config: Arc<ServerConfig>) {
-        *locked(&self.tls) = config;
-        self.door.cut_connections().await;
     }
 
     fn desk(&self) -> MutexGuard<'_, Desk> {
@@ -281,17 +268,4 @@ fn wording(status: u16, _: &Asked) -> Reply {
         return Reply::new(status, "text/html", format!("<html><body><h2>{status}</h2></body></html>"));
     }
     Reply::new(status, "application/json", json!({"statusCode": status, "message": message}).to_string())
-}
-
-/// A server with a certificate of `signer`, for clients that `trusted` has signed.
-fn tls(signer: &Authority, trusted: &Authority, wish: Wish) -> Arc<ServerConfig> {
-    let provider = Arc::new(ring::default_provider());
-    let mut roots = RootCertStore::empty();
-    roots.add(trusted.certificate()).expect("the authority's certificate is well formed");
-    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build();
-    let verifier = verifier.expect("there is one root and no revocation list");
-    let identity = signer.issue(wish);
-    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let config = config.expect("ring knows TLS 1.2 and 1.3").with_client_cert_verifier(verifier);
-    Arc::new(config.with_single_cert(vec![identity.certificate()], identity.key()).expect("the key belongs to the certificate"))
 }

@@ -5,6 +5,7 @@
 mod gate;
 
 use std::{
+    pin::Pin,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -143,28 +144,31 @@ pub(super) enum What {
     /// Answers with this, in the simulator's own words where no body is given.
     Answer {
         status: u16,
-        retry_after: Option<String>,
+        headers: Vec<(&'static str, String)>,
         body: Option<(String, Bytes)>,
     },
+    Huge(usize),
     Truncate,
+    Stall,
     Cut,
     Delay(Duration),
     Drip(Duration),
     Hold(Gate),
     Run(Arc<dyn Fn() + Send + Sync>),
+    Last(Arc<dyn Fn() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>),
 }
 
 impl Fault {
     /// Answers with a status, worded as the simulated system words it.
     #[must_use]
     pub fn status(status: u16) -> Self {
-        Self::before(What::Answer { status, retry_after: None, body: None })
+        Self::before(What::Answer { status, headers: Vec::new(), body: None })
     }
 
     /// Answers with exactly this. A blank content type sends none.
     #[must_use]
     pub fn answer(status: u16, content_type: &str, body: impl Into<Bytes>) -> Self {
-        Self::before(What::Answer { status, retry_after: None, body: Some((content_type.to_owned(), body.into())) })
+        Self::before(What::Answer { status, headers: Vec::new(), body: Some((content_type.to_owned(), body.into())) })
     }
 
     /// Answers 200 with an HTML page, as a proxy or a maintenance page does.
@@ -185,16 +189,38 @@ impl Fault {
         Self::answer(200, "application/json; charset=utf-8", r#"{"something":["else"]}"#)
     }
 
-    /// Answers 200 with JSON of about so many bytes.
+    /// Answers 200 with JSON of about so many bytes, without saying before how many.
     #[must_use]
     pub fn huge(bytes: usize) -> Self {
-        Self::answer(200, "application/json; charset=utf-8", format!(r#"{{"data":"{}"}}"#, "x".repeat(bytes)))
+        Self::before(What::Huge(bytes))
+    }
+
+    /// Answers that it has moved for good.
+    #[must_use]
+    pub fn moved(location: &str) -> Self {
+        let page = Some(("text/html".to_owned(), Bytes::from_static(b"<html><body>Moved Permanently</body></html>")));
+        Self::before(What::Answer { status: 301, headers: vec![("location", location.to_owned())], body: page })
     }
 
     /// Lets the request have its effect, but only half of the answer comes before the connection is cut.
     #[must_use]
     pub fn truncated() -> Self {
         Self { after_effect: true, what: What::Truncate }
+    }
+
+    /// Lets the request have its effect, but only half of the answer comes, and then nothing more.
+    #[must_use]
+    pub fn stalled() -> Self {
+        Self { after_effect: true, what: What::Stall }
+    }
+
+    /// Lets the answer be the last on its connection; before it goes out something happens that the next connection meets.
+    #[must_use]
+    pub fn last_on_its_connection<F>(before: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        Self { after_effect: true, what: What::Last(Arc::new(move || Box::pin(before()))) }
     }
 
     /// Cuts the connection without an answer.
@@ -237,8 +263,8 @@ impl Fault {
     /// Adds `Retry-After` to an answer; other faults have no use for it.
     #[must_use]
     pub fn retry_after(mut self, value: impl Into<String>) -> Self {
-        if let What::Answer { retry_after, .. } = &mut self.what {
-            *retry_after = Some(value.into());
+        if let What::Answer { headers, .. } = &mut self.what {
+            headers.push(("retry-after", value.into()));
         }
         self
     }

@@ -46,8 +46,10 @@ pub use store::Document;
 
 use super::{
     faults::Faults,
+    handshake::{Handshake, Shows},
     locked,
     log::Log,
+    pki::Authority,
     scene::Scene,
     wire::{self, Connection, Cut, Door, Handler, Reply},
 };
@@ -60,6 +62,7 @@ use world::World;
 #[derive(Clone)]
 pub struct SimulatedPrimero {
     state: State,
+    handshake: Option<Handshake>,
     door: Arc<Door<State>>,
 }
 
@@ -78,22 +81,37 @@ impl SimulatedPrimero {
         Self::start_on(TcpListener::bind("127.0.0.1:0").await?, clock)
     }
 
+    /// Likewise, behind TLS with a certificate of this authority.
+    ///
+    /// # Errors
+    /// If no socket can be had.
+    pub async fn start_behind_tls(clock: Clock, authority: Arc<Authority>) -> io::Result<Self> {
+        let handshake = Handshake::new(authority, false);
+        Self::open(TcpListener::bind("127.0.0.1:0").await?, clock, Some(handshake))
+    }
+
     /// Starts on a socket handed in.
     ///
     /// # Errors
     /// If the socket has no address.
     pub fn start_on(listener: TcpListener, clock: Clock) -> io::Result<Self> {
+        Self::open(listener, clock, None)
+    }
+
+    fn open(listener: TcpListener, clock: Clock, handshake: Option<Handshake>) -> io::Result<Self> {
         let mut world = World::new(clock.clone(), Release::NEWEST);
         catalog::furnish(&mut world.forms);
         let state = State { world: Arc::new(Mutex::new(world)), scene: Scene::new(clock, errors::wording) };
-        let door = Arc::new(Door::open(listener, None, state.clone())?);
-        Ok(Self { state, door })
+        let tls = handshake.as_ref().and_then(Handshake::source);
+        let door = Arc::new(Door::open(listener, tls, state.clone())?);
+        Ok(Self { state, handshake, door })
     }
 
     /// Where it is, without a slash at the end.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}", self.door.address())
+        let scheme = if self.handshake.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.door.address())
     }
 
     /// Faults that requests may meet.
@@ -124,6 +142,18 @@ impl SimulatedPrimero {
     /// Cuts all connections and returns when they are gone; new ones are welcome.
     pub async fn cut_connections(&self) {
         self.door.cut_connections().await;
+    }
+
+    /// From now on new connections are refused; what is connected goes on. Returns when the socket is closed.
+    pub async fn refuse_connections(&self) {
+        self.door.refuse().await;
+    }
+
+    /// Greets otherwise from the next connection on, if it stands behind TLS; what is connected goes on.
+    pub fn show_next(&self, shows: Shows) {
+        if let Some(handshake) = &self.handshake {
+            handshake.show(shows);
+        }
     }
 
     /// Behaves as another release.

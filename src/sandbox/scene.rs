@@ -5,7 +5,7 @@
 use super::{
     faults::{Fault, Faults, What},
     log::Log,
-    wire::{Asked, Connection, Cut, Reply},
+    wire::{Asked, Connection, Cut, Ending, Reply},
 };
 use crate::clock::Clock;
 
@@ -58,18 +58,29 @@ impl Scene {
         connection: &Connection,
         effect: impl FnOnce(&Asked) -> Reply,
     ) -> Result<Reply, Cut> {
+        let mut instead = None;
         for fault in faults.iter().filter(|fault| !fault.after_effect) {
-            if let Some(reply) = self.happen(&fault.what, None, asked, connection).await? {
-                return Ok(reply);
+            instead = self.happen(&fault.what, None, asked, connection).await?;
+            if instead.is_some() {
+                break;
             }
         }
-        let mut reply = effect(asked);
-        for fault in faults.iter().filter(|fault| fault.after_effect) {
+        // Where there was no effect, nothing happens after it; but any answer may be the last on its connection.
+        let had_effect = instead.is_none();
+        let mut reply = instead.unwrap_or_else(|| effect(asked));
+        let mut is_last = false;
+        for fault in faults {
+            if let What::Last(before) = &fault.what {
+                before().await;
+                is_last = true;
+            }
+        }
+        for fault in faults.iter().filter(|fault| fault.after_effect && had_effect) {
             if let Some(other) = self.happen(&fault.what, Some(&reply), asked, connection).await? {
                 reply = other;
             }
         }
-        Ok(reply)
+        Ok(if is_last { reply.with_only("connection", "close") } else { reply })
     }
 
     async fn happen(
@@ -80,22 +91,26 @@ impl Scene {
         connection: &Connection,
     ) -> Result<Option<Reply>, Cut> {
         match what {
-            What::Answer { status, retry_after, body } => {
+            What::Answer { status, headers, body } => {
                 let reply = match body {
                     Some((content_type, body)) => Reply::new(*status, content_type, body.clone()),
                     None => (self.wording)(*status, asked),
                 };
-                return Ok(Some(match retry_after {
-                    Some(value) => reply.with("retry-after", value),
-                    None => reply,
-                }));
+                return Ok(Some(headers.iter().fold(reply, |reply, (name, value)| reply.with_only(name, value))));
             }
-            What::Truncate => return Ok(reply.map(|reply| Reply { truncated: true, ..reply.clone() })),
+            What::Huge(bytes) => {
+                let reply = Reply::new(200, "application/json; charset=utf-8", "");
+                return Ok(Some(Reply { ends: Ending::Long(*bytes), ..reply }));
+            }
+            What::Truncate => return Ok(reply.map(|reply| Reply { ends: Ending::Cut, ..reply.clone() })),
+            What::Stall => return Ok(reply.map(|reply| Reply { ends: Ending::Stalled, ..reply.clone() })),
             What::Cut => return Err(Cut),
             What::Delay(by) => self.clock.sleep_until(self.clock.monotonic() + *by).await,
             What::Drip(every) => connection.pace.drip(&self.clock, *every),
             What::Hold(gate) => gate.pass().await,
             What::Run(hook) => hook(),
+            // It happens to the answer, whatever that is.
+            What::Last(_) => {}
         }
         Ok(None)
     }

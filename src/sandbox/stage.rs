@@ -56,10 +56,23 @@ impl Stage {
     /// # Errors
     /// If there is no such programme, or no socket or folder can be had.
     pub async fn set_for(clock: Clock, programme: &str) -> io::Result<Self> {
-        let site = Site::of(programme)?;
+        let primero = SimulatedPrimero::start(clock.clone()).await?;
+        Self::set_with(clock, Site::of(programme)?, Arc::new(Authority::new()), primero).await
+    }
+
+    /// A stage with Primero behind TLS, as in production.
+    ///
+    /// # Errors
+    /// If no socket or no folder can be had.
+    pub async fn set_behind_tls(clock: Clock) -> io::Result<Self> {
         let authority = Arc::new(Authority::new());
+        let primero = SimulatedPrimero::start_behind_tls(clock.clone(), Arc::clone(&authority)).await?;
+        Self::set_with(clock, Site::of(FIRST_PROGRAMME)?, authority, primero).await
+    }
+
+    async fn set_with(clock: Clock, site: Site, authority: Arc<Authority>, primero: SimulatedPrimero) -> io::Result<Self> {
         let client = authority.issue(Wish::client("referrald"));
-        let primero = SimulatedPrimero::start(clock.clone()).await?.with_bridge_account();
+        let primero = primero.with_bridge_account();
         let dtp = SimulatedDtp::start(clock.clone(), Arc::clone(&authority)).await?;
         let directory = tempfile::Builder::new().prefix("referrald-sandbox-").tempdir()?;
         let stage = Self { primero, dtp, authority, client, clock, site, directory };
@@ -113,7 +126,7 @@ password_file = "secrets/primero-password"
 intake_user = "{intake_user}"
 rate = "unlimited"
 timeout = "5s"
-
+{primero_ca}
 [dtp]
 referral_url = "{referral_url}"
 decision_url = "{decision_url}"
@@ -156,6 +169,7 @@ key_files = ["secrets/state.key"]
 "#,
             sha256 = hex::encode(Sha256::digest(INBOX_KEY)),
             primero = self.primero.url(),
+            primero_ca = if self.primero.url().starts_with("https") { "ca_file = \"secrets/authority.pem\"\n" } else { "" },
             referral_url = self.dtp.referral_url(),
             decision_url = self.dtp.decision_url(),
             programme = self.site.programme,

@@ -127,19 +127,37 @@ pub(super) struct Reply {
     pub(super) content_type: Option<String>,
     pub(super) headers: Vec<(&'static str, String)>,
     pub(super) body: Bytes,
-    /// Only half of the body comes, then the connection is cut.
-    pub(super) truncated: bool,
+    pub(super) ends: Ending,
+}
+
+/// How the body of an answer comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// Whole.
+    Whole,
+    /// Half of it, then the connection is cut.
+    Cut,
+    /// Half of it, and then nothing more.
+    Stalled,
+    /// JSON of so many bytes in its place, in pieces and without its length said before.
+    Long(usize),
 }
 
 impl Reply {
     pub(super) fn new(status: u16, content_type: &str, body: impl Into<Bytes>) -> Self {
         let content_type = (!content_type.is_empty()).then(|| content_type.to_owned());
-        Self { status, content_type, headers: Vec::new(), body: body.into(), truncated: false }
+        Self { status, content_type, headers: Vec::new(), body: body.into(), ends: Ending::Whole }
     }
 
     pub(super) fn with(mut self, header: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((header, value.into()));
         self
+    }
+
+    /// With this header in place of those of the same name.
+    pub(super) fn with_only(mut self, header: &'static str, value: impl Into<String>) -> Self {
+        self.headers.retain(|(known, _)| *known != header);
+        self.with(header, value)
     }
 
     fn into_response(self) -> Response<Body> {
@@ -150,12 +168,16 @@ impl Reply {
         for (name, value) in &self.headers {
             response = response.header(*name, value);
         }
-        if self.truncated {
-            response = response.header(header::CONTENT_LENGTH, self.body.len().max(2));
-            let half = self.body.slice(..self.body.len() / 2);
-            return response.body(Body::new(Half { first: Some(half), flushed: false })).unwrap_or_default();
-        }
-        response.body(Body::from(self.body)).unwrap_or_default()
+        let body = match self.ends {
+            Ending::Whole => Body::from(self.body),
+            Ending::Cut | Ending::Stalled => {
+                response = response.header(header::CONTENT_LENGTH, self.body.len().max(2));
+                let half = self.body.slice(..self.body.len() / 2);
+                Body::new(Half { first: Some(half), flushed: false, stalls: self.ends == Ending::Stalled })
+            }
+            Ending::Long(bytes) => Body::new(Long::of(bytes)),
+        };
+        response.body(body).unwrap_or_default()
     }
 }
 
@@ -228,13 +250,18 @@ impl<H: Handler> Door<H> {
 
     /// Closes the socket and cuts every connection: from now on connections are refused. Returns when the socket is closed.
     pub(super) async fn shut(&self) {
+        self.refuse().await;
+        self.cut_connections().await;
+    }
+
+    /// Closes the socket; what was connected before goes on. Returns when the socket is closed.
+    pub(super) async fn refuse(&self) {
         let listening = locked(&self.listening).take();
         if let Some((stop, task)) = listening {
             stop.cancel();
             // The task has no way to panic; and if it had, the socket would be closed all the same.
             let _ = task.await;
         }
-        self.cut_connections().await;
     }
 
     /// Listens again on the same address.
@@ -318,10 +345,11 @@ where
     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
-/// The first half of a body, then an error, which makes the server cut the connection.
+/// The first half of a body; then nothing more, or an error, which makes the server cut the connection.
 struct Half {
     first: Option<Bytes>,
     flushed: bool,
+    stalls: bool,
 }
 
 impl HttpBody for Half {
@@ -338,7 +366,45 @@ impl HttpBody for Half {
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
-        Poll::Ready(Some(Err(Cut)))
+        if self.stalls { Poll::Pending } else { Poll::Ready(Some(Err(Cut))) }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::default()
+    }
+}
+
+/// A JSON text that is made while it is sent, however long it is.
+struct Long {
+    pieces: [Bytes; 3],
+    piece: usize,
+    left: usize,
+}
+
+impl Long {
+    fn of(bytes: usize) -> Self {
+        static FILLING: [u8; 64 << 10] = [b'x'; 64 << 10];
+        let pieces = [br#"{"data":""#.as_slice(), &FILLING, br#""}"#].map(Bytes::from_static);
+        Self { pieces, piece: 0, left: bytes }
+    }
+}
+
+impl HttpBody for Long {
+    type Data = Bytes;
+    type Error = Cut;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        if self.piece == 1 && self.left == 0 {
+            self.piece = 2;
+        }
+        let Some(piece) = self.pieces.get(self.piece).cloned() else { return Poll::Ready(None) };
+        if self.piece == 1 {
+            let sent = piece.len().min(self.left);
+            self.left -= sent;
+            return Poll::Ready(Some(Ok(Frame::data(piece.slice(..sent)))));
+        }
+        self.piece += 1;
+        Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 
     fn size_hint(&self) -> SizeHint {

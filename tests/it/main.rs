@@ -17,6 +17,7 @@ mod health;
 mod held;
 mod house;
 mod inbox;
+mod matrix;
 mod play;
 mod privacy;
 mod sheet;

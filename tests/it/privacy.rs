@@ -1,119 +1,34 @@
 //! Unmistakable invented values go everywhere; then every output and every byte on disk is searched for them.
 
+mod dressed;
+pub mod markers;
+mod process;
+
 use std::{
-    fmt::Write,
     fs, io,
     sync::{Arc, Mutex, OnceLock},
     time::Duration,
 };
 
-use base64::{Engine, prelude::BASE64_STANDARD};
 use referrald::{
     referral::Walk,
-    sandbox::{
-        Endpoint, Fault, Rule,
-        dtp::SUBSCRIPTION_KEY,
-        primero::{BRIDGE_PASSWORD, CASE_WORKER},
-        stage::INBOX_KEY,
-    },
+    sandbox::{Endpoint, Fault, Rule, primero::CASE_WORKER, stage::INBOX_KEY},
     spool::story::Wanted,
 };
 use reqwest::StatusCode;
-use serde_json::{Value, json};
+use serde_json::json;
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::world::{World, intervention};
+use self::markers::{assert_clean, found, marked};
+use crate::world::World;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// What may appear nowhere. With marks that JSON escapes, so that an escaped copy is found too.
-const MARKERS: &[&str] = &[
-    "989-ZZPERSON77",
-    "989-ZZGROUP77",
-    "Zyxtestina\"Quote",
-    "Zyxfamily\\Name",
-    "Zyxnote invented",
-    "Zyxtitle Officer",
-    "zyx.mail@example.org",
-    "2013-07-19",
-    "+000771234567",
-    "Zyxowner Fullname",
-    "Zyxcomment of UNHCR",
-    "Zyxmother",
-    "Zyxservice notes",
-    CASE_WORKER,
-    INBOX_KEY,
-    SUBSCRIPTION_KEY,
-    BRIDGE_PASSWORD,
-];
-
-/// Every spelling in which a marker might leak.
-fn spellings(marker: &str) -> Vec<Vec<u8>> {
-    let quoted = serde_json::to_string(marker).unwrap();
-    let escaped = quoted[1..quoted.len() - 1].to_owned();
-    let twice = serde_json::to_string(&escaped).unwrap();
-    let debugged = format!("{marker:?}");
-    let mut all = vec![
-        marker.to_owned(),
-        escaped,
-        twice[1..twice.len() - 1].to_owned(),
-        debugged[1..debugged.len() - 1].to_owned(),
-        marker.bytes().fold(String::new(), |mut text, byte| {
-            let _ = if byte.is_ascii_alphanumeric() { write!(text, "{}", byte as char) } else { write!(text, "%{byte:02X}") };
-            text
-        }),
-        hex::encode(marker),
-        hex::encode_upper(marker),
-    ];
-    // In base64 a text looks one of three ways, by where it begins; what does not depend on its neighbours is searched.
-    for shift in 0..3 {
-        let padded = [vec![b' '; shift], marker.as_bytes().to_vec()].concat();
-        let encoded = BASE64_STANDARD.encode(padded);
-        let begin = [0, 2, 3][shift];
-        let end = encoded.trim_end_matches('=').len() - 1;
-        all.push(encoded[begin..end].to_owned());
-    }
-    all.push(marker.to_lowercase());
-    let mut bytes: Vec<Vec<u8>> = all.into_iter().map(String::into_bytes).collect();
-    bytes.push(marker.encode_utf16().flat_map(u16::to_le_bytes).collect());
-    bytes
-}
-
-/// The markers that stand in these bytes.
-fn found(bytes: &[u8]) -> Vec<&'static str> {
-    let stands = |spelling: &[u8]| bytes.windows(spelling.len()).any(|window| window == spelling);
-    MARKERS.iter().copied().filter(|marker| spellings(marker).iter().any(|spelling| stands(spelling))).collect()
-}
-
-#[track_caller]
-fn assert_clean(what: &str, bytes: &[u8]) {
-    assert!(!bytes.is_empty(), "{what} is empty, so nothing is proved");
-    assert_eq!(found(bytes), Vec::<&str>::new(), "{what} tells what it must not");
-}
-
-#[test]
-fn the_search_finds_every_spelling() {
-    for marker in MARKERS {
-        for text in [
-            format!("before {marker} after"),
-            json!({ "key": marker }).to_string(),
-            json!({ "key": json!({ "inner": marker }).to_string() }).to_string(),
-            format!("{marker:?}"),
-            hex::encode(format!("a{marker}b")),
-            BASE64_STANDARD.encode(marker),
-            BASE64_STANDARD.encode(format!("x{marker}y")),
-            BASE64_STANDARD.encode(format!("xx{marker}yyy")),
-        ] {
-            assert!(found(text.as_bytes()).contains(marker), "{marker} is not found in {text}");
-        }
-    }
-}
-
 /// The diagnostics of this whole process, tests of other files included.
 #[derive(Clone, Default)]
-struct Diagnostics(Arc<Mutex<Vec<u8>>>);
+pub struct Diagnostics(Arc<Mutex<Vec<u8>>>);
 
 impl io::Write for Diagnostics {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -132,6 +47,29 @@ impl<'a> MakeWriter<'a> for Diagnostics {
     fn make_writer(&'a self) -> Self {
         self.clone()
     }
+}
+
+impl Diagnostics {
+    /// Nobody has told a marker, in this test or in any other.
+    pub fn assert_clean(&self) {
+        let said = self.0.lock().unwrap().clone();
+        let telling = said.split(|byte| *byte == b'\n').find(|line| found(line).is_some());
+        if let Some(line) = telling {
+            let target = String::from_utf8_lossy(line).split_whitespace().nth(2).unwrap_or("?").to_owned();
+            panic!("the diagnostics tell what they must not, in a line of {target}");
+        }
+    }
+}
+
+/// From now on everything that this process says is kept.
+pub fn watch_diagnostics() -> &'static Diagnostics {
+    diagnostics()
+}
+
+/// Everything that can be looked at from outside tells nothing of a record, and so do the bytes on the disk.
+pub async fn examine(world: &World) {
+    assert_clean("what can be looked at", outputs(world).await.as_bytes());
+    assert_clean("the state", &state_bytes(world));
 }
 
 fn diagnostics() -> &'static Diagnostics {
@@ -161,25 +99,6 @@ fn state_bytes(world: &World) -> Vec<u8> {
 fn contains(bytes: &[u8], part: &[u8]) -> bool {
     assert!(part.len() > 16);
     bytes.windows(part.len()).any(|window| window == part)
-}
-
-fn marked(number: &str) -> Value {
-    intervention(
-        number,
-        json!({
-            "individuals.progres_id": "989-ZZPERSON77",
-            "individuals.progres_registrationgroupid": { "Id": "x", "Name": "989-ZZGROUP77", "LogicalName": "x" },
-            "individuals.progres_givenname": "Zyxtestina\"Quote",
-            "individuals.progres_familyname": "Zyxfamily\\Name",
-            "individuals.progres_mothername": "Zyxmother",
-            "individuals.progres_dateofbirth": "2013-07-19T00:00:00Z",
-            "progres_interventiondescription": "<p>Zyxnote invented</p>",
-            "user.title": "Zyxtitle Officer",
-            "user.internalemailaddress": "zyx.mail@example.org",
-            "user.mobilephone": "+000771234567",
-            "Zyxmother": "a key that nobody reads",
-        }),
-    )
 }
 
 /// Everything that can be looked at from outside, in one text.
@@ -353,12 +272,8 @@ async fn no_output_tells_a_value_of_a_record_a_staff_name_or_a_secret_whatever_g
 
     assert_clean("the outputs", outputs(&world).await.as_bytes());
     assert_clean("the state", &state_bytes(&world));
-    let said = all.0.lock().unwrap().clone();
-    let said = String::from_utf8(said).unwrap();
-    assert!(said.contains("dtp is blocked") || said.contains("is blocked: nothing is attempted there but probes"));
-    let telling = said.lines().find(|line| !found(line.as_bytes()).is_empty());
-    if let Some(line) = telling {
-        panic!("the diagnostics tell what they must not, in a line of {}", line.split_whitespace().nth(2).unwrap_or("?"));
-    }
+    let said = String::from_utf8(all.0.lock().unwrap().clone()).unwrap();
+    assert!(said.contains("is blocked: nothing is attempted there but probes"));
+    all.assert_clean();
     world.end_unsettled().await;
 }

@@ -42,6 +42,13 @@ pub struct World {
     unsettled_is_told: bool,
 }
 
+/// A clock in our hand, and the TLS library ready.
+fn begin() -> Clock {
+    // A second test in this process finds the provider installed.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Clock::manual(start())
+}
+
 /// When every test begins.
 pub fn start() -> DateTime<Utc> {
     "2026-03-02T08:00:00Z".parse().expect("a time")
@@ -60,6 +67,14 @@ impl World {
         world
     }
 
+    /// Likewise, with Primero behind TLS as in production.
+    pub async fn behind_tls(changed: &[(&str, &str)]) -> Self {
+        let clock = begin();
+        let mut world = Self::on(Stage::set_behind_tls(clock).await, changed);
+        world.start().await;
+        world
+    }
+
     /// A world whose daemon has not been started.
     pub async fn without_daemon(changed: &[(&str, &str)]) -> Self {
         Self::staged(FIRST_PROGRAMME, changed).await
@@ -73,10 +88,13 @@ impl World {
     }
 
     async fn staged(programme: &str, changed: &[(&str, &str)]) -> Self {
-        // A second test in this process finds the provider installed.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let clock = Clock::manual(start());
-        let stage = Stage::set_for(clock.clone(), programme).await.expect("a stage on free ports");
+        let clock = begin();
+        Self::on(Stage::set_for(clock, programme).await, changed)
+    }
+
+    fn on(stage: std::io::Result<Stage>, changed: &[(&str, &str)]) -> Self {
+        let stage = stage.expect("a stage on free ports");
+        let clock = stage.clock.clone();
         let settings = stage.settings(changed).unwrap_or_else(|problems| panic!("the settings are wrong:\n{problems}"));
         Self {
             stage,
@@ -85,7 +103,8 @@ impl World {
             daemon: None,
             lines: Arc::default(),
             ticks: None,
-            http: reqwest::Client::new(),
+            // Each request has its own connection: the daemon ends those on which nothing comes for some seconds.
+            http: reqwest::Client::builder().pool_max_idle_per_host(0).build().expect("a client"),
             unsettled_is_told: false,
         }
     }

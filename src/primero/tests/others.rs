@@ -24,7 +24,12 @@ async fn a_referral_that_cannot_be_read_holds_up_no_other_and_is_never_taken_for
     assert_eq!(fake.seen()[0].target, format!("/api/v2/cases/{KEY}/referrals"));
     let told = |referral: &Referral| {
         let to = referral.transitioned_to.as_ref().map(|name| name.reveal().clone());
-        (to, referral.transitioned_to_agency.clone(), referral.remote, referral.consent_overridden)
+        (
+            to,
+            referral.transitioned_to_agency.as_ref().map(|agency| agency.reveal().clone()),
+            referral.remote,
+            referral.consent_overridden,
+        )
     };
     assert_eq!(
         referrals.readable().iter().map(told).collect::<Vec<_>>(),

@@ -4,7 +4,10 @@
 
 use serde_json::{Value, json};
 
-use crate::sandbox::wire::{Asked, Reply};
+use crate::sandbox::{
+    Endpoint,
+    wire::{Asked, Reply},
+};
 
 pub(super) const JSON: &str = "application/json; charset=utf-8";
 
@@ -88,15 +91,33 @@ pub(super) fn wording(status: u16, asked: &Asked) -> Reply {
     let refusal = match status {
         401 => Refusal::Unauthenticated,
         403 => Refusal::Forbidden,
-        404 => Refusal::NoRecord("Child", String::new()),
+        // A list is always there; what knows no such list is not Primero.
+        404 if names_a_record(asked.endpoint) => Refusal::NoRecord("Child", String::new()),
+        404 => Refusal::Framework(404),
         409 => Refusal::Conflict,
         422 => Refusal::Schema(Vec::new()),
         429 => Refusal::Throttled,
         500 => Refusal::Raised("something went wrong"),
+        503 => Refusal::Updating,
         400 => Refusal::Framework(400),
         _ => Refusal::Proxy(status),
     };
     refusal.reply(&asked.path)
+}
+
+fn names_a_record(endpoint: Endpoint) -> bool {
+    use Endpoint as E;
+    matches!(
+        endpoint,
+        E::GetCase
+            | E::PatchCase
+            | E::DisableCase
+            | E::ListReferrals
+            | E::CreateReferral
+            | E::PatchReferral
+            | E::RevokeReferral
+            | E::GetUser
+    )
 }
 
 pub(super) fn ok(body: &Value) -> Reply {

@@ -1,11 +1,18 @@
 //! Faults on demand, and the log.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use serde_json::json;
 
-use super::harness::{Answer, Stage, answer};
-use crate::sandbox::{Endpoint, Fault, Gate, Rule, primero::CASE_WORKER};
+use super::harness::{Answer, Stage, answer, start};
+use crate::{
+    clock::Clock,
+    sandbox::{
+        Endpoint, Fault, Gate, Rule, Shows,
+        pki::Authority,
+        primero::{CASE_WORKER, SimulatedPrimero},
+    },
+};
 
 #[tokio::test]
 async fn a_planted_status_is_worded_as_primero_words_it() {
@@ -18,7 +25,7 @@ async fn a_planted_status_is_worded_as_primero_words_it() {
         (429, "text/plain"),
         (500, "application/json; charset=utf-8"),
         (502, "text/html"),
-        (503, "text/html"),
+        (503, "application/json; charset=utf-8"),
     ] {
         stage.primero.faults().plant(Rule::on(Endpoint::CaseSearch).once(), Fault::status(status).retry_after("120"));
         let response = stage.request(reqwest::Method::GET, "/api/v2/cases").send().await.expect("an answer");
@@ -27,6 +34,16 @@ async fn a_planted_status_is_worded_as_primero_words_it() {
         assert_eq!(response.headers()["retry-after"], "120");
     }
     assert_eq!(stage.cases("").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_record_that_is_not_there_is_worded_by_primero_and_a_list_that_is_not_there_by_its_framework() {
+    let stage = Stage::set().await;
+    stage.primero.faults().plant(Rule::any(), Fault::status(404));
+    let record = stage.get("/api/v2/cases/3f0c1a52-0000-4000-8000-000000000001").await;
+    assert_eq!((record.status, record.json()["errors"][0]["message"].as_str()), (404, Some("Not Found")));
+    let list = stage.cases("").await;
+    assert_eq!(list, Answer { status: 404, content_type: "text/html".to_owned(), text: String::new() });
 }
 
 #[tokio::test]
@@ -80,6 +97,68 @@ async fn a_truncated_answer_has_a_head_and_half_a_body() {
     assert_eq!(response.status(), 200);
     assert!(response.content_length().is_some_and(|length| length > 100));
     response.bytes().await.expect_err("the body does not");
+}
+
+#[tokio::test]
+async fn a_stalled_answer_has_a_head_and_half_a_body_and_no_end() {
+    let stage = Stage::set().await;
+    let case = stage.register("989-TEST0001");
+    stage.primero.faults().plant(Rule::any().once(), Fault::stalled());
+    let patch = stage.request(reqwest::Method::PATCH, &format!("/api/v2/cases/{case}")).json(&json!({"data": {"age": 13}}));
+    let mut response = patch.send().await.expect("the head comes");
+    assert_eq!(stage.primero.saves(case), 2, "it was carried out");
+    let whole = response.content_length().expect("the head tells how much comes");
+    let half = response.chunk().await.expect("half comes").expect("half comes");
+    assert_eq!(half.len() as u64, whole / 2);
+    let rest = tokio::spawn(async move { response.chunk().await.is_err() });
+    assert_eq!(stage.cases("").await.status, 200, "others are served");
+    assert!(!rest.is_finished());
+    stage.primero.cut_connections().await;
+    assert!(rest.await.expect("the wait ends"));
+}
+
+#[tokio::test]
+async fn an_answer_that_says_that_it_has_moved_says_where() {
+    let stage = Stage::set().await;
+    stage.primero.faults().plant(Rule::any().once(), Fault::moved(&format!("{}/health", stage.primero.url())));
+    assert_eq!(stage.cases("").await.status, 204, "this client follows");
+}
+
+#[tokio::test]
+async fn something_can_happen_that_the_next_connection_meets_and_no_connection_before() {
+    let stage = Stage::set().await;
+    let primero = stage.primero.clone();
+    let close = move || {
+        let primero = primero.clone();
+        async move { primero.refuse_connections().await }
+    };
+    stage.primero.faults().plant(Rule::any().skip(1).once(), Fault::last_on_its_connection(close));
+    stage.primero.faults().plant(Rule::any().skip(1).once(), Fault::status(500));
+    assert_eq!((stage.cases("").await.status, stage.cases("").await.status), (200, 500));
+    let error = stage.request(reqwest::Method::GET, "/health").send().await.expect_err("nobody listens");
+    assert!(error.is_connect(), "{error:?}");
+    stage.primero.come_up().await.expect("the port is free");
+    assert_eq!(stage.cases("").await.status, 200);
+}
+
+#[tokio::test]
+async fn primero_behind_tls_shows_what_it_is_told_to() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let authority = Arc::new(Authority::new());
+    let primero = SimulatedPrimero::start_behind_tls(Clock::manual(start()), authority.clone()).await.expect("a free port");
+    let root = reqwest::Certificate::from_pem(authority.certificate_pem().as_bytes()).expect("a certificate");
+    for (shows, goes) in [
+        (Shows::Good, true),
+        (Shows::Expired, false),
+        (Shows::UnknownAuthority, false),
+        (Shows::WrongName, false),
+        (Shows::Refusal, false),
+    ] {
+        primero.show_next(shows);
+        let client = reqwest::Client::builder().no_proxy().tls_certs_only([root.clone()]).build().expect("a client");
+        let answer = client.get(format!("{}/health", primero.url())).send().await;
+        assert_eq!(answer.is_ok(), goes, "{shows:?}");
+    }
 }
 
 #[tokio::test]
