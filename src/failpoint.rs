@@ -96,6 +96,7 @@ mod inner {
 
     impl Step {
         /// Nothing.
+        #[expect(clippy::extra_unused_type_parameters, reason = "the other one tells its name")]
         pub const fn of<Work>() -> Self {
             Self
         }
