@@ -21,6 +21,7 @@ mod privacy;
 mod shutdown;
 mod state;
 mod timetable;
+mod traps;
 mod unreadable_rows;
 mod walks;
 mod world;
