@@ -292,6 +292,7 @@ async fn a_number_delivered_to_one_case_is_not_heard_from_another() {
     world.walk(Walk::Decisions).await;
     assert_eq!(world.told_dtp(), Vec::<Value>::new());
     assert_eq!(world.list(), ["conflict conflict"]);
+    assert_eq!(world.events(), ["conflict conflict"], "and no errand was made of it");
     assert_eq!(world.entries()[0].case.as_ref().unwrap().as_str(), crate::flow2::case_id(&world, other));
 
     decide(&world, child, "accepted");
@@ -380,5 +381,32 @@ async fn a_late_report_is_told_and_never_given_up() {
     world.pass(HOUR).await;
     assert_eq!(statuses(&world), ["acknowledged"]);
     assert_eq!(world.list(), Vec::<String>::new());
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_decision_in_a_disabled_case_is_as_if_absent() {
+    let world = World::new().await;
+    let child = child_from_unhcr(&world).await;
+    world.stage.primero.staff(CASE_WORKER).edit(child.0, json!({ "record_state": false }));
+    decide(&world, child, "accepted");
+    world.walk(Walk::Decisions).await;
+    assert_eq!(world.told_dtp(), Vec::<Value>::new());
+    assert_eq!(world.events(), Vec::<String>::new());
+    world.end().await;
+}
+
+#[tokio::test]
+async fn what_dtp_has_makes_no_errand_when_the_case_changes_otherwise() {
+    let world = World::new().await;
+    let child = child_from_unhcr(&world).await;
+    decide(&world, child, "accepted");
+    world.walk(Walk::Decisions).await;
+    assert_eq!(statuses(&world), ["acknowledged"]);
+    world.forget();
+    world.clock.advance(HOUR);
+    world.stage.primero.staff(CASE_WORKER).edit(child.0, json!({ "name_nickname": "Later" }));
+    assert_eq!(world.walk(Walk::Decisions).await.looks.len(), 1);
+    assert_eq!(world.events(), Vec::<String>::new());
     world.end().await;
 }

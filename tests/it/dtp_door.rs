@@ -302,3 +302,17 @@ async fn a_certificate_that_expires_at_work_blocks_dtp_once_and_probes_go_on() {
     assert_eq!(count(&world, "blocked certificate_expired"), 1, "DTP takes it, so it is not blocked again");
     world.end().await;
 }
+
+#[tokio::test]
+async fn a_redirect_says_nothing_about_the_message_and_is_tried_again() {
+    for status in [302, 307, 308] {
+        let world = World::new().await;
+        let moved = world.stage.dtp.faults().plant(Rule::any().once(), Fault::status(status));
+        world.refer(json!([nth(1)])).await;
+        assert_eq!(moved.met(), 1);
+        assert_eq!(world.list(), Vec::<String>::new(), "{status}");
+        world.pass(MINUTE).await;
+        assert_eq!(world.told_dtp().len(), 1, "{status}");
+        world.end().await;
+    }
+}

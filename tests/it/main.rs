@@ -24,6 +24,7 @@ mod sheet;
 mod shutdown;
 mod state;
 mod timetable;
+mod traps;
 mod unreadable_rows;
 mod walks;
 mod world;

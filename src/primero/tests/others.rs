@@ -180,3 +180,22 @@ async fn lookups_are_read_to_the_last_page() {
     assert_eq!(lookups[0].options, [("female".to_owned(), "Female".to_owned()), ("male".to_owned(), String::new())].into());
     assert_eq!(fake.seen().len(), 3);
 }
+
+#[tokio::test]
+async fn a_cookie_that_primero_sets_is_not_sent_back() {
+    let (client, fake) = primero(|_| {
+        let mut answer = fake::json(200, &json!({"data": row(json!({}))}));
+        for cookie in ["_app_session=open; path=/", "CSRF-TOKEN=invented; path=/"] {
+            answer.headers_mut().append("set-cookie", cookie.parse().unwrap());
+        }
+        answer
+    })
+    .await;
+    client.case(key(), &["case_id"]).await.unwrap();
+    client.patch_case(key(), &document(json!({"name_first": "Testina"}))).await.unwrap();
+    assert_eq!(fake.seen().len(), 2);
+    for seen in fake.seen() {
+        assert_eq!(seen.header("cookie"), None);
+        assert!(seen.header("authorization").is_some_and(|value| value.starts_with("Basic ")));
+    }
+}

@@ -258,3 +258,20 @@ async fn one_case_out_of_scope_is_held_and_blocks_nobody() {
     assert_eq!(world.told_dtp().len(), 1);
     world.end_unsettled().await;
 }
+
+#[tokio::test]
+async fn a_case_that_we_may_have_written_to_is_read_again_whatever_number_it_carries_by_then() {
+    let world = World::new().await;
+    let case = world.register(json!({}));
+    let faults = world.stage.primero.faults();
+    faults.plant(Rule::on(Endpoint::PatchCase).once(), Fault::cut().after_effect());
+    world.refer(json!([intervention(NUMBER, json!({}))])).await;
+    assert_eq!(world.stage.primero.services(case).len(), 1, "it was written, and nobody saw the answer");
+    let staff = world.stage.primero.staff("caseworker_testina");
+    staff.edit(case, json!({"unhcr_individual_no": "989-TEST0077"}));
+    world.pass(MINUTE).await;
+    assert_eq!(world.cases_of(PERSON), Vec::<Uuid>::new(), "no second case for a service that stands");
+    assert_eq!(world.list(), ["held unconfirmed"]);
+    assert_eq!(world.told_dtp(), Vec::<Value>::new());
+    world.end_unsettled().await;
+}

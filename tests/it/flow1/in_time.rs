@@ -199,3 +199,67 @@ async fn what_is_late_is_on_the_operators_list_until_it_is_done() {
     assert_eq!(world.list(), Vec::<String>::new());
     world.end().await;
 }
+
+#[tokio::test]
+async fn a_write_that_left_nothing_is_made_again_even_after_the_time() {
+    let world = World::new().await;
+    let sick = an_unclear_write(&world, false).await;
+    world.pass(4 * DAY).await;
+    assert_eq!(world.list(), ["late server_error", "held unconfirmed"]);
+    for fault in sick {
+        fault.pull();
+    }
+    world.pass(30 * MINUTE).await;
+    let case = world.case_of(PERSON);
+    assert_eq!(world.told_dtp(), [delivered(&world, NUMBER, case)]);
+    assert_eq!(world.list(), Vec::<String>::new());
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_hold_that_begins_late_does_not_stretch_the_three_days() {
+    let world = World::new().await;
+    let sick = world.stage.primero.faults().plant(Rule::on(Endpoint::CaseSearch), Fault::status(500));
+    let twins = [world.register(json!({})), world.register(json!({}))];
+    world.refer(json!([intervention(NUMBER, json!({}))])).await;
+    world.pass(60 * HOUR).await;
+    sick.pull();
+    world.pass(HOUR).await;
+    assert!(world.list().contains(&"held several".to_owned()), "{:?}", world.list());
+    world.pass(11 * HOUR - MINUTE).await;
+    assert_eq!(world.told_dtp(), nothing());
+    world.pass(MINUTE).await;
+    assert_eq!(world.told_dtp(), [failed(NUMBER, NEUTRAL)]);
+    assert!(twins.iter().all(|case| world.stage.primero.services(*case).is_empty()));
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_last_attempt_that_meets_a_wrong_password_is_the_last() {
+    let world = World::new().await;
+    let sick = world.stage.primero.faults().plant(Rule::on(Endpoint::CaseSearch), Fault::status(500));
+    world.refer(json!([intervention(NUMBER, json!({}))])).await;
+    world.pass(3 * DAY - MINUTE).await;
+    assert_eq!(world.told_dtp(), nothing());
+    sick.pull();
+    world.stage.primero.faults().plant(Rule::any(), Fault::status(401));
+    world.pass(MINUTE).await;
+    assert_eq!(world.told_dtp(), [failed(NUMBER, LATE)]);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn what_can_no_longer_be_mapped_and_may_stand_is_held_and_dtp_is_told_nothing() {
+    let mut world = World::new().await;
+    an_unclear_write(&world, true).await;
+    assert_eq!(world.cases_of(PERSON).len(), 1);
+    world.stop().await;
+    // Meanwhile its service type was taken off the list of those agreed.
+    world.change_settings(&[("REFERRALD__FLOW1__SERVICE_TYPES", "BID")]);
+    world.stage.primero.faults().clear();
+    world.start().await;
+    world.pass(HOUR).await;
+    assert_eq!(world.told_dtp(), nothing());
+    assert_eq!(world.list(), ["held unconfirmed"]);
+    world.end_unsettled().await;
+}

@@ -169,6 +169,7 @@ async fn what_dtp_took_is_never_sent_again() {
     world.walk(Walk::Referrals).await;
     world.pass(DAY).await;
     assert_eq!(sent_ids(&world).len(), 1);
+    assert_eq!(world.stage.primero.log().count(Endpoint::Users), 1, "and nobody asks for its owner again");
     world.end().await;
 }
 

@@ -158,6 +158,7 @@ async fn a_case_that_primero_forbids_does_not_hold_up_the_others() {
     world.walk(Walk::Referrals).await;
     assert_eq!(sent_ids(&world), [other.outgoing(&world)]);
     assert_eq!(world.list(), ["held out_of_scope"]);
+    assert!(!world.heard(Event::Blocked), "it is about this case, not about us");
     world.end_unsettled().await;
 }
 

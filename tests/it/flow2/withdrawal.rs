@@ -94,8 +94,7 @@ async fn a_case_that_went_out_of_sight_is_told() {
         let told: Vec<_> = world.events().into_iter().filter(|event| event.starts_with("withdrawn")).collect();
         assert_eq!(told, ["withdrawn_after_send out_of_sight"], "{status}");
         world.pass(DAY).await;
-        let told: Vec<_> = world.list().into_iter().filter(|entry| entry.starts_with("withdrawn")).collect();
-        assert_eq!(told, ["withdrawn_after_send out_of_sight"], "{status}");
+        assert_eq!(world.list(), ["withdrawn_after_send out_of_sight"], "{status}: and nothing else is asked of anybody");
         fault.pull();
         world.pass(DAY).await;
         assert_eq!(world.list(), ["withdrawn_after_send out_of_sight"], "{status}");
@@ -277,5 +276,21 @@ async fn a_case_that_was_moved_to_another_module_is_out_of_sight() {
     world.stage.primero.staff(CASE_WORKER).edit(child.case, json!({ "module_id": "primeromodule-gbv" }));
     world.pass(DAY).await;
     assert_told_once(&world, "out_of_sight");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_referral_that_was_revoked_and_told_is_watched_no_longer() {
+    let world = World::new().await;
+    let child = child_sent(&world).await;
+    world.stage.primero.staff(CASE_WORKER).revoke(child.referral);
+    world.pass(DAY).await;
+    assert_told_once(&world, "referral_revoked");
+    let reads = || world.stage.primero.log().count_naming(Endpoint::GetCase, child.case);
+    let before = reads();
+    for _ in 0..3 {
+        world.pass(DAY).await;
+    }
+    assert_eq!(reads(), before);
     world.end().await;
 }

@@ -268,3 +268,44 @@ async fn an_empty_list_refuses_the_start() {
         assert!(problems.contains(&key) && problems.contains("is empty"), "{key}: {problems}");
     }
 }
+
+#[tokio::test]
+async fn a_referral_made_before_the_first_day_that_is_over_was_never_ours_to_send() {
+    for status in ["accepted", "rejected"] {
+        let world = World::with(&[("REFERRALD__SCHEDULE__START_FROM", "2026-03-02T09:00:00Z")]).await;
+        let child = child_referred(&world, json!({}));
+        world.clock.advance(2 * HOUR);
+        world.stage.primero.staff(CASE_WORKER).decide(child.referral, status, None).unwrap();
+        world.stage.primero.staff(CASE_WORKER).edit(child.case, json!({ "name_nickname": "Later" }));
+        assert_eq!(world.walk(Walk::Referrals).await.looks.len(), 1);
+        assert_eq!(world.list(), Vec::<String>::new());
+        assert_eq!(world.events(), Vec::<String>::new());
+        world.end().await;
+    }
+}
+
+#[tokio::test]
+async fn a_case_whose_id_our_role_cannot_read_is_held_and_not_passed_over() {
+    let world = World::new().await;
+    world.stage.primero.change_role("role-bridge", |role| role.cannot_read("case_id"));
+    child_referred(&world, json!({}));
+    world.walk(Walk::Referrals).await;
+    assert_eq!(sent_ids(&world), Vec::<String>::new());
+    assert_eq!(world.list(), ["held out_of_scope"]);
+    assert_eq!(world.entries()[0].fields, ["case_id"]);
+    world.end_unsettled().await;
+}
+
+#[tokio::test]
+async fn a_service_whose_id_is_too_short_for_dtp_is_withheld() {
+    let world = World::new().await;
+    let service = json!({
+        "unique_id": "short", "service_type": "alternative_care", "service_implementing_agency": "UNHCR",
+        "service_referral_notes": "An invented note.", "service_response_day_time": "2026-03-01T09:00:00.000Z",
+    });
+    let case = world.register(json!({ "services_section": [service] }));
+    let referral = NewReferral::to(UNHCR).for_service("alternative_care", "short");
+    world.stage.primero.staff(CASE_WORKER).refer(case, referral).unwrap();
+    assert_withheld(&world, "service_not_named").await;
+    world.end().await;
+}
