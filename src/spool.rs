@@ -168,6 +168,17 @@ struct Writer {
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
 }
 
+impl Drop for Writer {
+    fn drop(&mut self) {
+        let thread = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        // The last clone may go with the last job, on the thread itself.
+        if let Some(thread) = thread.filter(|thread| thread.thread().id() != std::thread::current().id()) {
+            // A panic in it was reported already.
+            let _ = thread.join();
+        }
+    }
+}
+
 type Work = Box<dyn FnOnce(&mut Tx<'_>) -> Result<Answer, Error> + Send>;
 type Answer = Box<dyn FnOnce() + Send>;
 type Failed = Box<dyn FnOnce(Error) + Send>;

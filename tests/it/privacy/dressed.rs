@@ -9,7 +9,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 const RECORDS: [&str; 9] = ["Document", "Value", "Map", "Vec<u8>", "Bytes", "HeaderMap", "Response", "Zeroizing", "Cow"];
 /// Rooms through which no record goes: what they hold comes from the configuration, the mapping's files or the operator, or is made
 /// of numbers and codes.
-const WITHOUT_RECORDS: [&str; 12] = [
+const WITHOUT_RECORDS: [&str; 13] = [
     "activity",
     "admin",
     "command",
@@ -20,19 +20,21 @@ const WITHOUT_RECORDS: [&str; 12] = [
     "failpoint",
     "health",
     "inbox",
+    "sheet",
     "words",
     "main",
 ];
 /// Fields that may hold a record by their type, and why they do not.
-const NO_RECORD: [(&str, &str, &str); 5] = [
+const NO_RECORD: [(&str, &str, &str); 6] = [
     ("Entry", "example", "an invented line for the dictionary of the log"),
     ("ReferralSources", "administrator", "the functional contact out of the configuration"),
     ("Source", "", "a constant of a mapping file"),
     ("Missing", "", "a default of a mapping file"),
     ("Sealed", "", "sealed; without the key it says nothing"),
+    ("Subject", "", "what a change of a mapping is about; its `Value` is a name"),
 ];
 /// Texts in rooms through which records go, and what they are.
-const NO_VALUE: [(&str, &str); 34] = [
+const NO_VALUE: [(&str, &str); 35] = [
     ("text_identifier", "the number of an intervention or of a case"),
     ("NotTaken", "where an item stands in a post"),
     ("Approval", "an approval in a mapping file"),
@@ -48,6 +50,7 @@ const NO_VALUE: [(&str, &str); 34] = [
     ("Unlisted", "a rule of a mapping file"),
     ("Block", "a rule of a mapping file"),
     ("Rules", "a rule of a mapping file"),
+    ("Profile", "names of fields and services in a mapping file"),
     ("Gap", "the name of a field"),
     ("Origin", "the name of a field"),
     ("IdentityFields", "names of fields"),
