@@ -72,14 +72,15 @@ fn panic_of(panic: Box<dyn std::any::Any + Send>) -> String {
     text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string)).unwrap_or_default()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+// More workers than processors: who reads files or searches them keeps a worker busy, and others wait for an answer in time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 8)]
 async fn each_call_with_each_fault_that_passes_comes_to_what_is_stated() {
     let diagnostics = watch_diagnostics();
     compare(tried(3), stated::passing, cell::passing).await;
     diagnostics.assert_clean();
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 8)]
 async fn each_call_with_each_fault_that_lasts_comes_to_what_is_stated() {
     let diagnostics = watch_diagnostics();
     compare(tried(10), stated::lasting, cell::lasting).await;

@@ -233,7 +233,7 @@ impl Trouble {
 }
 
 /// A time limit that is short, but long enough for every answer that does come.
-pub const SHORT: &str = "4s";
+pub const SHORT: &str = "5s";
 /// A time limit that no answer meets, however busy the machine is.
 pub const LONG: &str = "60s";
 
