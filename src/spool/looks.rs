@@ -228,7 +228,9 @@ impl Tx<'_> {
 
     /// Stores which case or referral a delivery is about, before anything is written to Primero.
     pub fn store_references(&mut self, delivery: &Delivery) -> Result<(), Error> {
-        delivery.store(self.connection)
+        // Whether it is late is told by time, and may have been told since the attempt began.
+        let late = self.delivery(delivery.id)?.is_some_and(|stored| stored.late);
+        Delivery { late, ..delivery.clone() }.store(self.connection)
     }
 
     /// A referral concerns us and may not leave. The same reason again is nothing new.

@@ -9,7 +9,7 @@ use std::{
 use referrald::{
     activity::Event,
     referral::Walk,
-    sandbox::{Endpoint, Fault, Rule, primero::CASE_WORKER},
+    sandbox::{Endpoint, Fault, Gate, Rule, primero::CASE_WORKER},
     spool::list::{Entry, Kind},
 };
 use reqwest::StatusCode;
@@ -363,5 +363,25 @@ async fn a_state_that_takes_no_more_is_an_alarm() {
         ]
     );
     assert_eq!(world.stage.primero.log().count(Endpoint::CreateCase), 0);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn what_became_late_while_it_was_attempted_is_told_once_and_leaves_the_list_when_it_is_done() {
+    let world = World::new().await;
+    world.register(json!({}));
+    let gate = Gate::closed();
+    world.stage.primero.faults().plant(Rule::on(Endpoint::CaseSearch).once(), Fault::hold(&gate));
+    let body = json!({ "request_type": "PrimeroOutgoingReferral", "interventions": [intervention(NUMBER, json!({}))] });
+    assert_eq!(world.post(&body).await.0, StatusCode::ACCEPTED);
+    gate.arrived(1).await;
+    world.clock.advance(5 * HOUR);
+    world.daemon().upkeep().await.unwrap();
+    assert_eq!(world.list(), ["late late"]);
+    gate.open();
+    world.settle().await;
+    world.pass(MINUTE).await;
+    let told = world.lines().iter().filter(|line| line.event == Event::NotDeliveredInTime).count();
+    assert_eq!((told, world.list()), (1, Vec::<String>::new()));
     world.end().await;
 }
