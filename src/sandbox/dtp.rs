@@ -171,7 +171,7 @@ impl SimulatedDtp {
 
     /// From now on the handshake refuses every client's certificate, until [`Self::show`] is called. Connections are cut.
     pub async fn refuse_client_certificates(&self) {
-        self.show(Shows::Refusal).await;
+        self.show(Shows::LateRefusal).await;
     }
 
     /// Greets otherwise from the next connection on; what is connected goes on.

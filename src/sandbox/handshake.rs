@@ -4,7 +4,12 @@
 
 use std::sync::{Arc, Mutex};
 
-use rustls::{RootCertStore, ServerConfig, crypto::ring, server::WebPkiClientVerifier};
+use rustls::{
+    DEFAULT_VERSIONS, RootCertStore, ServerConfig, SupportedProtocolVersion,
+    crypto::ring,
+    server::WebPkiClientVerifier,
+    version::{TLS12, TLS13},
+};
 
 use super::{
     locked,
@@ -23,8 +28,11 @@ pub enum Shows {
     UnknownAuthority,
     /// With one for another name.
     WrongName,
-    /// With a good certificate; and then it refuses the client, whatever that shows.
+    /// With a good certificate; and then it refuses the client in the handshake, whatever that shows, as TLS 1.2 does.
     Refusal,
+    /// Likewise, but after the client has finished its part and may be sending already, as TLS 1.3 does: the client hears of it
+    /// with its first read, or only that the connection is gone.
+    LateRefusal,
 }
 
 /// The handshakes of one server.
@@ -57,7 +65,8 @@ impl Handshake {
             Shows::Expired => config(ours, clients, Wish::loopback().expired()),
             Shows::UnknownAuthority => config(&Authority::new(), clients, Wish::loopback()),
             Shows::WrongName => config(ours, clients, Wish::server(&["elsewhere.example.org"])),
-            Shows::Refusal => config(ours, Some(&Authority::new()), Wish::loopback()),
+            Shows::Refusal => config_with(&[&TLS12], ours, Some(&Authority::new()), Wish::loopback()),
+            Shows::LateRefusal => config_with(&[&TLS13], ours, Some(&Authority::new()), Wish::loopback()),
         };
         *locked(&self.next) = config;
     }
@@ -65,8 +74,17 @@ impl Handshake {
 
 /// A server with a certificate of `signer`; clients must show one that `clients` has signed, if that is given.
 fn config(signer: &Authority, clients: Option<&Authority>, wish: Wish) -> Arc<ServerConfig> {
+    config_with(DEFAULT_VERSIONS, signer, clients, wish)
+}
+
+fn config_with(
+    versions: &[&'static SupportedProtocolVersion],
+    signer: &Authority,
+    clients: Option<&Authority>,
+    wish: Wish,
+) -> Arc<ServerConfig> {
     let provider = Arc::new(ring::default_provider());
-    let builder = ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
+    let builder = ServerConfig::builder_with_provider(provider.clone()).with_protocol_versions(versions);
     let builder = builder.expect("ring knows TLS 1.2 and 1.3");
     let builder = match clients {
         None => builder.with_no_client_auth(),

@@ -25,7 +25,7 @@ use hyper_util::rt::TokioIo;
 use rustls::ServerConfig;
 use rustls_pki_types::CertificateDer;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
     net::{TcpListener, TcpSocket, TcpStream},
 };
 use tokio_rustls::TlsAcceptor;
@@ -323,11 +323,18 @@ async fn serve<H: Handler>(stream: TcpStream, tls: Option<Arc<ServerConfig>>, ha
     let Some(config) = tls else {
         return converse(stream, Connection::default(), handler).await;
     };
-    // A failed handshake is the peer's to notice; the simulator has nothing to say.
-    if let Ok(stream) = TlsAcceptor::from(config).accept(stream).await {
-        let peer_certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first()).cloned();
-        let peer_certificate = peer_certificate.map(CertificateDer::into_owned);
-        converse(stream, Connection { peer_certificate, ..Connection::default() }, handler).await;
+    match TlsAcceptor::from(config).accept(stream).into_fallible().await {
+        Ok(stream) => {
+            let peer_certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first()).cloned();
+            let peer_certificate = peer_certificate.map(CertificateDer::into_owned);
+            converse(stream, Connection { peer_certificate, ..Connection::default() }, handler).await;
+        }
+        Err((_, mut stream)) => {
+            // Why it failed is on its way to the peer, who may write meanwhile. A connection that is torn down with something
+            // unread in it takes that word back; so the rest is read until the peer has gone.
+            let _ = stream.shutdown().await;
+            let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+        }
     }
 }
 

@@ -153,6 +153,7 @@ async fn primero_behind_tls_shows_what_it_is_told_to() {
         (Shows::UnknownAuthority, false),
         (Shows::WrongName, false),
         (Shows::Refusal, false),
+        (Shows::LateRefusal, false),
     ] {
         primero.show_next(shows);
         let client = reqwest::Client::builder().no_proxy().tls_certs_only([root.clone()]).build().expect("a client");

@@ -29,6 +29,7 @@ How to read it:
 - *If it lasts*: how the errand stands after four days of the same fault at the same call, what DTP was told, and what is on the list then. `late` is on the list from the fourth hour on.
 - \"Twice\" and \"again and again\" are the same message with the same id: DTP's answer was lost, so it may repeat. In Primero nothing is there twice.
 
+With TLS 1.3 a server refuses a certificate only after the handshake; then the refusal may be lost with the connection, and it is `later connection_lost` until an attempt hears it.
 A proxy's page for people (502, 503, 504, or 200 with HTML) stands for every system that is in between.
 ";
 
