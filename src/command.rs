@@ -18,7 +18,7 @@ use std::{
 
 pub use self::arguments::Arguments;
 use self::{
-    arguments::{Command, Deliveries, Dictionary, Key},
+    arguments::{Alerts, Command, Deliveries, Dictionary, Key},
     shown::Shown,
 };
 pub use crate::control::{Exit, Failure};
@@ -61,6 +61,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
         }
         Command::Deliveries { command } => deliveries(command).await,
         Command::Notice { id, site } => ask(&site.config, |_| Ok(Request::Notice { id })).await,
+        Command::Alerts { command: Alerts::Test { site } } => ask(&site.config, |_| Ok(Request::TestAlerts)).await,
         Command::Key { command: Key::New { name } } => {
             key::new_inbox_key(name.as_deref(), &mut io::stdout()).map_err(|error| match error {
                 key::Error::Name => Failure::usage(error),

@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, watch};
 
 pub use self::{execute::execute, rows::Row};
 use crate::{
+    alerts::Unfit,
     clock::Clock,
     config::Settings,
     courier::Progress,
@@ -100,6 +101,8 @@ pub enum Request {
         /// The number of the entry or the delivery.
         id: i64,
     },
+    /// A test message to everybody who is told.
+    TestAlerts,
 }
 
 impl Request {
@@ -117,6 +120,7 @@ impl Request {
             Self::Poll { baseline: false, .. } => "poll",
             Self::Poll { baseline: true, .. } => "poll --baseline",
             Self::Notice { .. } => "notice",
+            Self::TestAlerts => "alerts test",
         }
     }
 
@@ -131,7 +135,8 @@ impl Request {
             | Self::Release { .. }
             | Self::Stop { .. }
             | Self::Resolve { .. }
-            | Self::Activity { .. } => false,
+            | Self::Activity { .. }
+            | Self::TestAlerts => false,
         }
     }
 }
@@ -284,6 +289,15 @@ impl Failure {
 impl From<spool::Error> for Failure {
     fn from(error: spool::Error) -> Self {
         Self::failed(error)
+    }
+}
+
+impl From<Unfit> for Failure {
+    fn from(unfit: Unfit) -> Self {
+        match unfit {
+            Unfit::Credentials(error) => Self::outside(error),
+            Unfit::Client { .. } => Self::configuration(unfit),
+        }
     }
 }
 

@@ -1,7 +1,6 @@
 //! Puts the rooms together, runs the loops, drains them.
 
 use std::{
-    collections::BTreeSet,
     io::ErrorKind,
     net::{SocketAddr, TcpListener},
     path::PathBuf,
@@ -18,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     activity::{Activity, Event},
     admin,
+    alerts::{self, Alerts, Targets},
     clock::Clock,
     config::{InboxTls, Settings},
     control::{self, Running},
@@ -30,7 +30,7 @@ use crate::{
     programme::{self, Fields, Programme, Standing, approval::approval},
     referral::{System, Walk},
     spool::{self, Listener, Spool, seal::Sealer, upkeep::StoredBlock},
-    upkeep::{self, Calendar, Ending},
+    upkeep::{self, Calendar},
     walks::{self, WalkError, Walked, Walks},
 };
 
@@ -52,6 +52,9 @@ pub enum StartError {
     /// The state, once open.
     #[error(transparent)]
     Spool(#[from] spool::Error),
+    /// Who is to be told.
+    #[error(transparent)]
+    Alerts(#[from] alerts::Unfit),
     /// A client could not be made.
     #[error("{key}: {source}")]
     Client {
@@ -77,7 +80,7 @@ impl StartError {
     #[must_use]
     pub const fn is_configuration(&self) -> bool {
         match self {
-            Self::Mapping(_) | Self::Credentials(_) | Self::Client { .. } => true,
+            Self::Mapping(_) | Self::Credentials(_) | Self::Alerts(_) | Self::Client { .. } => true,
             Self::State(_) | Self::Spool(_) | Self::Listen { .. } => false,
         }
     }
@@ -95,8 +98,8 @@ pub struct Daemon {
     /// Where the operator looks.
     pub admin: SocketAddr,
     progress: Arc<watch::Sender<Progress>>,
-    endings: Vec<Ending>,
     calendar: Arc<Mutex<Calendar>>,
+    alerts: Arc<Alerts>,
     stop: CancellationToken,
     courier_stop: CancellationToken,
     loops: JoinSet<()>,
@@ -164,6 +167,7 @@ impl Daemon {
         ticks: mpsc::Receiver<()>,
     ) -> Result<Self, StartError> {
         let tls = settings.inbox.tls.as_ref().map(|tls: &InboxTls| credentials::tls_server_config(tls)).transpose()?;
+        let alerts = Arc::new(Alerts::new(Targets::of(&settings)?));
         let programme = Arc::new(assemble(settings, clock, listener)?);
         let settings = &programme.settings;
         let inbox_listener = listen("inbox.listen", settings.inbox.listen)?;
@@ -179,13 +183,13 @@ impl Daemon {
         let (stop, courier_stop) = (CancellationToken::new(), CancellationToken::new());
         let progress = Arc::new(watch::Sender::default());
         let walks = Arc::new(Walks::default());
-        let endings = endings(&programme);
         let calendar = Arc::default();
         let mut loops = JoinSet::new();
         let router = Inbox::new(Arc::clone(&programme), Arc::clone(&places)).router();
         loops.spawn(serve("inbox", inbox_listener, tls, places, router, stop.clone()));
         loops.spawn(serve("admin", admin_listener, None, Places::new(64), admin::router(Arc::clone(&programme)), stop.clone()));
-        loops.spawn(upkeep::run(Arc::clone(&programme), endings.clone(), Arc::clone(&calendar), stop.clone()));
+        loops.spawn(upkeep::run(Arc::clone(&programme), Arc::clone(&calendar), stop.clone()));
+        loops.spawn(Arc::clone(&alerts).run(Arc::clone(&programme), stop.clone()));
         loops.spawn(walks::run(Arc::clone(&programme), Arc::clone(&walks), ticks, stop.clone()));
         loops.spawn(remember_password_probes(Arc::clone(&programme), stop.clone()));
         match control::server::listen(&socket(&programme.settings)) {
@@ -213,7 +217,7 @@ impl Daemon {
             ..Activity::new(Event::Started)
         };
         programme.spool.write(move |tx| tx.tell(line)).await?;
-        Ok(Self { programme, walks, inbox, admin, progress, endings, calendar, stop, courier_stop, loops, courier })
+        Ok(Self { programme, walks, inbox, admin, progress, calendar, alerts, stop, courier_stop, loops, courier })
     }
 
     /// Waits until nothing is under way and nothing can be attempted now.
@@ -228,7 +232,12 @@ impl Daemon {
 
     /// One turn of upkeep now.
     pub async fn upkeep(&self) -> Result<(), spool::Error> {
-        upkeep::turn(&self.programme, &self.endings, &mut *self.calendar.lock().await).await
+        upkeep::turn(&self.programme, &mut *self.calendar.lock().await).await
+    }
+
+    /// Everybody is told what they must hear now.
+    pub async fn tell(&self) -> Result<(), spool::Error> {
+        self.alerts.turn(&self.programme).await
     }
 
     /// Takes no more, finishes the attempts under way, and closes the state. It does not wait for ever: what cannot be finished,
@@ -324,19 +333,6 @@ pub(crate) async fn remember_password_probes(programme: Arc<Programme>, stop: Ca
             tracing::error!(%error, "could not store when the password is tried next");
         }
     }
-}
-
-/// What ends some day: agreement, client certificate, inbox keys.
-fn endings(programme: &Programme) -> Vec<Ending> {
-    let settings = &programme.settings;
-    let keys = settings.inbox.keys.iter().filter_map(|key| key.expires).collect::<BTreeSet<_>>();
-    [
-        Ending { event: Event::AgreementExpiring, until: settings.agreement.valid_until },
-        Ending { event: Event::CertificateExpiring, until: programme.certificate_ends },
-    ]
-    .into_iter()
-    .chain(keys.into_iter().map(|until| Ending { event: Event::KeyExpiring, until }))
-    .collect()
 }
 
 /// Where the socket of a running daemon lies.

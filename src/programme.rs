@@ -24,6 +24,7 @@ use crate::{
     consent, dtp,
     health::{Change, Health, Sign},
     mapping::{Document, Mapping},
+    meters::Meters,
     primero,
     reason::Reason,
     referral::{CaseKey, DeliveryId, Flow, System},
@@ -138,6 +139,9 @@ pub struct Standing {
     writers: Mutex<HashMap<CaseKey, Weak<tokio::sync::Mutex<()>>>>,
     places_at_dtp: Arc<Semaphore>,
     certificate_heeded: AtomicBool,
+    /// Since when posts cannot be stored.
+    not_storing: Mutex<Option<DateTime<Utc>>>,
+    meters: Meters,
 }
 
 impl Standing {
@@ -150,6 +154,8 @@ impl Standing {
             writers: Mutex::default(),
             places_at_dtp: Arc::new(Semaphore::new(settings.dtp.parallel)),
             certificate_heeded: AtomicBool::new(false),
+            not_storing: Mutex::default(),
+            meters: Meters::default(),
         }
     }
 }
@@ -188,6 +194,22 @@ impl Programme {
     /// How the two systems are. A panic elsewhere does not take it away: each change is whole.
     pub fn health(&self) -> MutexGuard<'_, [Health; 2]> {
         self.standing.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the process counts while it runs.
+    pub const fn meters(&self) -> &Meters {
+        &self.standing.meters
+    }
+
+    /// Whether the last post that came, or the last look for room, could be stored.
+    pub fn note_storing(&self, stored: bool) {
+        let mut since = self.standing.not_storing.lock().unwrap_or_else(PoisonError::into_inner);
+        *since = if stored { None } else { since.or(Some(self.clock.now())) };
+    }
+
+    /// Since when posts cannot be stored; `None` if they can.
+    pub fn not_storing_since(&self) -> Option<DateTime<Utc>> {
+        *self.standing.not_storing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What may leave.

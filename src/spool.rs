@@ -9,11 +9,14 @@ mod file;
 pub mod known;
 pub mod list;
 pub mod looks;
+pub mod noticed;
 pub mod operator;
+mod room;
 mod row;
 pub mod seal;
 pub mod settle;
 pub mod story;
+pub mod told;
 pub mod unfinished;
 pub mod upkeep;
 

@@ -2,7 +2,9 @@
 //!
 //! One turn is cheap and may be taken at any time. It attempts nothing itself.
 
-use std::{sync::Arc, time::Duration};
+mod noticed;
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use chrono::{DateTime, NaiveDate, Utc};
 use tokio::sync::Mutex;
@@ -24,7 +26,7 @@ use crate::{
 /// From one turn to the next. Erased content is overwritten within three of them.
 const TURN: Duration = Duration::from_secs(20);
 /// How many days before something ends it is told.
-const DAYS_BEFORE: [i64; 5] = [60, 30, 14, 7, 1];
+pub const DAYS_BEFORE: [i64; 5] = [60, 30, 14, 7, 1];
 
 /// What ends some day.
 #[derive(Clone, Debug)]
@@ -35,10 +37,32 @@ pub struct Ending {
     pub until: DateTime<Utc>,
 }
 
+impl Ending {
+    /// Counted from date to date, so that each day comes once, at whatever time of the day this looks; 0 from the last day on.
+    #[must_use]
+    pub fn days_left(&self, now: DateTime<Utc>) -> i64 {
+        (self.until.date_naive() - now.date_naive()).num_days().max(0)
+    }
+}
+
+/// What ends some day: agreement, client certificate, inbox keys.
+#[must_use]
+pub fn endings(programme: &Programme) -> Vec<Ending> {
+    let settings = &programme.settings;
+    let keys = settings.inbox.keys.iter().filter_map(|key| key.expires).collect::<BTreeSet<_>>();
+    [
+        Ending { event: Event::AgreementExpiring, until: settings.agreement.valid_until },
+        Ending { event: Event::CertificateExpiring, until: programme.certificate_ends },
+    ]
+    .into_iter()
+    .chain(keys.into_iter().map(|until| Ending { event: Event::KeyExpiring, until }))
+    .collect()
+}
+
 /// Takes turns until told to stop.
-pub async fn run(programme: Arc<Programme>, endings: Vec<Ending>, calendar: Arc<Mutex<Calendar>>, stop: CancellationToken) {
+pub async fn run(programme: Arc<Programme>, calendar: Arc<Mutex<Calendar>>, stop: CancellationToken) {
     loop {
-        if let Err(error) = turn(&programme, &endings, &mut *calendar.lock().await).await {
+        if let Err(error) = turn(&programme, &mut *calendar.lock().await).await {
             tracing::error!(%error, "upkeep failed; it is tried again");
         }
         let wake = programme.clock.monotonic() + TURN;
@@ -54,11 +78,12 @@ pub async fn run(programme: Arc<Programme>, endings: Vec<Ending>, calendar: Arc<
 pub struct Calendar {
     pruned: Option<NaiveDate>,
     told: Option<NaiveDate>,
+    noticed: Option<DateTime<Utc>>,
     half_full: bool,
 }
 
 /// One turn.
-pub async fn turn(programme: &Programme, endings: &[Ending], calendar: &mut Calendar) -> Result<(), Error> {
+pub async fn turn(programme: &Programme, calendar: &mut Calendar) -> Result<(), Error> {
     let now = programme.clock.now();
     programme.heed_certificate().await;
     end_what_is_over(programme, now).await?;
@@ -74,6 +99,7 @@ pub async fn turn(programme: &Programme, endings: &[Ending], calendar: &mut Cale
             tx.owe_watch_looks()
         })
         .await?;
+    noticed::notice(programme, calendar, now).await?;
     for (id, kind, reason) in programme.spool.write(|tx| tx.alarms()).await? {
         tracing::error!(
             entry = id.0,
@@ -83,7 +109,7 @@ pub async fn turn(programme: &Programme, endings: &[Ending], calendar: &mut Cale
         );
     }
     if calendar.told != Some(now.date_naive()) {
-        tell_endings(programme, endings, now).await?;
+        tell_endings(programme, now).await?;
         calendar.told = Some(now.date_naive());
     }
     if calendar.pruned != Some(now.date_naive()) {
@@ -174,10 +200,9 @@ async fn conclude(
     concluded.await
 }
 
-async fn tell_endings(programme: &Programme, endings: &[Ending], now: DateTime<Utc>) -> Result<(), Error> {
-    for ending in endings {
-        // Counted from date to date, so that each day comes once, at whatever time of the day this looks.
-        let days = (ending.until.date_naive() - now.date_naive()).num_days().max(0);
+async fn tell_endings(programme: &Programme, now: DateTime<Utc>) -> Result<(), Error> {
+    for ending in endings(programme) {
+        let days = ending.days_left(now);
         if ending.until <= now || DAYS_BEFORE.contains(&days) {
             tracing::error!(event = ending.event.code(), until = %ending.until, days, "something that this programme needs ends soon, or has ended");
             let line = Activity { until: Some(ending.until), ..Activity::new(ending.event) };

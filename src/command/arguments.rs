@@ -168,6 +168,13 @@ pub enum Command {
         #[command(flatten)]
         site: Site,
     },
+    /// See whether those who are to be told are reached
+    #[command(after_help = "Example: referrald alerts test --config /etc/referrald/referrald.toml")]
+    Alerts {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: Alerts,
+    },
     /// Make a new key
     #[command(after_help = "Example: referrald key new --name dtp-2027")]
     Key {
@@ -305,6 +312,20 @@ pub enum Deliveries {
         /// Of a withdrawal: the day when UNHCR was informed, as in 2026-06-01
         #[arg(long, value_name = "DATE", value_parser = day)]
         informed_on: Option<NaiveDate>,
+        /// Which programme.
+        #[command(flatten)]
+        site: Site,
+    },
+}
+
+/// Being told.
+#[derive(Debug, Subcommand)]
+pub enum Alerts {
+    /// Send a test message to every target, and say which took it
+    ///
+    /// Through a running daemon, if there is one. It ends with 69 if a target did not take it.
+    #[command(verbatim_doc_comment, after_help = "Example: referrald alerts test --config /etc/referrald/referrald.toml")]
+    Test {
         /// Which programme.
         #[command(flatten)]
         site: Site,

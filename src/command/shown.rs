@@ -11,7 +11,7 @@ use crate::{
     activity::Line,
     control::{
         Row,
-        rows::{DeliveryRow, EntryRow, NoticeRow},
+        rows::{DeliveryRow, EntryRow, NoticeRow, ToldRow},
     },
     words::sentence,
 };
@@ -73,6 +73,7 @@ impl<W: Write> Shown<W> {
             Row::Line(line) => writeln!(self.out, "{line}"),
             Row::Poll(row) => json(&mut self.out, row),
             Row::Notice(row) => json(&mut self.out, row),
+            Row::Told(row) => json(&mut self.out, row),
         }
     }
 
@@ -91,6 +92,10 @@ impl<W: Write> Shown<W> {
             // The sentence at the end says it all.
             Row::Poll(_) => Ok(()),
             Row::Notice(row) => self.notice(row),
+            Row::Told(ToldRow { target, why, .. }) => match why {
+                None => writeln!(self.out, "{target:<22}took it"),
+                Some(why) => writeln!(self.out, "{target:<22}did not take it: {why}"),
+            },
         }
     }
 

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Answer, Exit, Failure, Office, Request, Row, Running, execute, server::account};
 use crate::{
     activity::{Activity, Line, Log},
+    alerts::Unfit,
     clock::Clock,
     config::Settings,
     courier, credentials,
@@ -176,8 +177,10 @@ fn locked(directory: &Path, socket: &Path) -> String {
 #[must_use]
 pub fn start_failure(error: &StartError) -> Failure {
     let exit = match error {
-        StartError::Mapping(_) | StartError::Client { .. } => Exit::Configuration,
-        StartError::Credentials(_) | StartError::State(OpenError::KeyMissing(_)) => Exit::Outside,
+        StartError::Mapping(_) | StartError::Client { .. } | StartError::Alerts(Unfit::Client { .. }) => Exit::Configuration,
+        StartError::Credentials(_) | StartError::Alerts(Unfit::Credentials(_)) | StartError::State(OpenError::KeyMissing(_)) => {
+            Exit::Outside
+        }
         StartError::State(_) | StartError::Spool(_) | StartError::Listen { .. } => Exit::Failed,
     };
     Failure { exit, said: error.to_string() }
