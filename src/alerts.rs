@@ -320,8 +320,8 @@ async fn going(
     let settings = &programme.settings;
     let alerts = &settings.alerts;
     let (stage, after) = match (target.part, &alerts.daily_list) {
-        (Part::First, _) => (1, Duration::ZERO),
-        (Part::Second, _) => (2, alerts.second_stage_after),
+        (Part::First, _) => (1, None),
+        (Part::Second, _) => (2, Some(delta(alerts.second_stage_after))),
         (Part::Daily, None) => return Ok(None),
         (Part::Daily, Some(daily)) => {
             let Some(last) = books.lists.get(target.code).copied() else {
@@ -337,7 +337,7 @@ async fn going(
         }
     };
     let book = books.told.get(target.code).cloned().unwrap_or_default();
-    let rules = Rules { after: delta(after), digest: delta(alerts.digest) };
+    let rules = Rules { after, digest: delta(alerts.digest) };
     let due = policy::due(open, &book, rules, now);
     if due.items.is_empty() {
         if due.book != book {

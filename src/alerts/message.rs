@@ -148,7 +148,8 @@ fn in_words(item: &Item) -> String {
         Some(1) => ", 1 day left".to_owned(),
         Some(days) => format!(", {days} days left"),
     };
-    format!("{news}{topic}: {count}{}{days}\n  {}\n", in_brackets(numbers), topic.sentence())
+    let what = if item.news == News::Over { String::new() } else { format!("  {}\n", topic.sentence()) };
+    format!("{news}{topic}: {count}{}{days}\n{what}", in_brackets(numbers))
 }
 
 /// ` (17, 23 and 4 more)`
@@ -170,3 +171,6 @@ pub fn in_brackets(numbers: &[DeliveryId]) -> String {
 pub fn first(numbers: &[DeliveryId]) -> Vec<i64> {
     numbers.iter().take(MOST_NUMBERS).map(|DeliveryId(number)| *number).collect()
 }
+
+#[cfg(test)]
+mod tests;

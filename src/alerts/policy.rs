@@ -150,8 +150,8 @@ pub const WHOLE: i64 = 0;
 /// When a target is told.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules {
-    /// What is open for so long; nothing for the first stage.
-    pub after: TimeDelta,
+    /// Of a second stage: only of what is open for so long.
+    pub after: Option<TimeDelta>,
     /// What comes after the first of its topic is told together, once in this time.
     pub digest: TimeDelta,
 }
@@ -206,7 +206,8 @@ pub fn due(open: &[Open], book: &Book, rules: Rules, now: DateTime<Utc>) -> Due 
     }
     let (mut fresh, mut messages) = (BTreeSet::new(), Vec::new());
     for topic in Topic::ALL.iter().copied() {
-        let of_topic = open.iter().filter(|open| open.topic == topic && (open.since + rules.after <= now));
+        let of_topic =
+            open.iter().filter(|open| open.topic == topic && rules.after.is_none_or(|after| open.since + after <= now));
         let (mut new, mut further) = (Vec::new(), Vec::new());
         for open in of_topic {
             match book.get(&(topic, open.about)) {
@@ -273,3 +274,6 @@ const fn has_numbers(topic: Topic) -> bool {
             | Topic::KeyExpiring
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,9 +18,6 @@ use crate::{
 
 /// A referral is undecided after this.
 pub const UNDECIDED_AFTER: TimeDelta = TimeDelta::days(7);
-/// What has been undecided for longer is not looked for any more; what is on the list by then stays there.
-const LOOK_BACK: TimeDelta = TimeDelta::days(60);
-
 impl Reading<'_> {
     /// Whether a flow is known to be silent: switched on since `before` or earlier, and nothing taken or told in it since then.
     pub fn is_silent(&self, flow: Flow, before: DateTime<Utc>) -> Result<bool, Error> {
@@ -43,7 +40,8 @@ impl Reading<'_> {
 
     /// Deliveries whose referral nobody has decided for [`UNDECIDED_AFTER`], as far as the state knows, and that are not listed
     /// as such: interventions in Primero whose decision we never reported, and referrals that DTP took and never decided.
-    pub fn undecided(&self, now: DateTime<Utc>) -> Result<Vec<Delivery>, Error> {
+    /// Interventions that were that old at `last` were looked for then.
+    pub fn undecided(&self, last: DateTime<Utc>, now: DateTime<Utc>) -> Result<Vec<Delivery>, Error> {
         let until = (now - UNDECIDED_AFTER).timestamp_millis();
         let unlisted = "NOT EXISTS (SELECT 1 FROM entries e WHERE e.delivery = deliveries.id AND e.kind = 'undecided')";
         let opened = select(
@@ -52,7 +50,7 @@ impl Reading<'_> {
                 "settled IS NOT NULL AND settled > ?1 AND settled <= ?2 AND errand = 'open_intervention' AND state = 'delivered'
                  AND {unlisted} ORDER BY id"
             ),
-            &[&(now - LOOK_BACK).timestamp_millis(), &until],
+            &[&(last - UNDECIDED_AFTER).timestamp_millis(), &until],
         )?;
         let mut undecided = Vec::new();
         for delivery in opened {

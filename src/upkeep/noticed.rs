@@ -8,6 +8,9 @@ use crate::{programme::Programme, referral::Flow, spool::Error};
 /// How often silence and undecided referrals are looked for. They are counted in days.
 const EVERY: TimeDelta = TimeDelta::hours(1);
 
+/// How far the first look after a start reaches back for what was undecided by then. What is on the list already stays there.
+const FIRST_LOOK: TimeDelta = TimeDelta::days(60);
+
 /// Brings the operator's list up to date with what is seen now.
 pub(super) async fn notice(programme: &Programme, calendar: &mut Calendar, now: DateTime<Utc>) -> Result<(), Error> {
     let spool = &programme.spool;
@@ -30,7 +33,8 @@ pub(super) async fn notice(programme: &Programme, calendar: &mut Calendar, now: 
             Ok((*flow, silent))
         })
         .collect::<Result<Vec<_>, Error>>()?;
-    let undecided = spool.read(|reading| reading.undecided(now))?;
+    let last = calendar.noticed.filter(|last| *last <= now).unwrap_or(now - FIRST_LOOK);
+    let undecided = spool.read(|reading| reading.undecided(last, now))?;
     spool
         .write(move |tx| {
             for (flow, runs) in running {

@@ -18,6 +18,7 @@ use referrald::{
 };
 
 const DATA_PROTECTION: &str = include_str!("../../docs/data-protection.md");
+const BEING_TOLD: &str = include_str!("../../docs/operations/alerts.md");
 const OPERATIONS: &str = include_str!("../../docs/operations/README.md");
 const ARCHITECTURE: &str = include_str!("../../docs/architecture.md");
 const SCHEMA: &str = include_str!("../../src/spool/schema.sql");
@@ -351,7 +352,7 @@ fn every_table_and_every_column_of_the_state_stands_in_the_document() {
 fn operators_find_every_entry_of_their_list_and_everything_that_they_are_told_of() {
     let entries = section(OPERATIONS, "## The operator's list");
     assert_eq!(unnamed(Kind::ALL.iter().map(|kind| kind.code()), entries), NOTHING, "kinds of entries");
-    let told = section(OPERATIONS, "## Being told");
+    let told = section(BEING_TOLD, "## When something is told");
     assert_eq!(unnamed(Topic::ALL.iter().map(|topic| topic.code()), told), NOTHING, "topics");
 }
 

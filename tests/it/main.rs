@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot unwrap has found something")]
 
 mod alarms;
+mod alerts;
 mod cli;
 mod consent_proof;
 mod country;
@@ -18,6 +19,7 @@ mod held;
 mod house;
 mod inbox;
 mod matrix;
+mod metrics;
 mod play;
 mod privacy;
 mod sheet;
