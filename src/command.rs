@@ -40,7 +40,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     match command {
         Command::Run { site } => {
             diagnostics::no_core_dumps();
-            daemon::run(settings(&site.config)?).await
+            daemon::run(&site.config).await
         }
         #[cfg(feature = "sandbox")]
         Command::Sandbox { programme, once } => daemon::sandbox(&programme, once).await,

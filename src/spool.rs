@@ -6,6 +6,7 @@
 pub mod accept;
 pub mod delivery;
 mod file;
+pub mod keys;
 pub mod known;
 pub mod list;
 pub mod looks;
@@ -20,7 +21,10 @@ pub mod upkeep;
 use std::{
     cell::Cell,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        atomic::{AtomicBool, AtomicU64},
+    },
     time::Duration,
 };
 
@@ -30,7 +34,8 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use self::{
     delivery::Delivery,
-    file::{IdentityError, SCHEMA, connect, create_private, identity, last_number, lock, missing_key, prepare},
+    file::{IdentityError, SCHEMA, connect, create_private, identity, last_number, lock, prepare},
+    keys::missing_key,
     seal::{Digest, Identity, Sealer},
 };
 use crate::{
@@ -120,13 +125,13 @@ pub enum OpenError {
 pub struct Shared {
     /// Keyed hashes and made ids.
     pub identity: Identity,
-    sealer: Sealer,
+    sealer: RwLock<Arc<Sealer>>,
     clock: Clock,
     agenda: Mutex<Agenda>,
     /// Rung after a commit that changed the agenda.
     pub bell: Notify,
     path: PathBuf,
-    max_size: u64,
+    max_size: AtomicU64,
     /// Content was erased that no checkpoint has overwritten yet.
     erased: AtomicBool,
 }
@@ -134,6 +139,15 @@ pub struct Shared {
 impl Shared {
     pub(crate) fn number_digest(&self, number: &InterventionNumber) -> Digest {
         self.identity.digest("number", number.as_str().as_bytes())
+    }
+
+    /// The state keys of now.
+    fn sealer(&self) -> Arc<Sealer> {
+        Arc::clone(&self.sealer.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn exchange_sealer(&self, sealer: Arc<Sealer>) {
+        *self.sealer.write().unwrap_or_else(PoisonError::into_inner) = sealer;
     }
 
     /// Lets the courier look again at what may be attempted: something else than the agenda has changed.
@@ -215,12 +229,12 @@ impl Spool {
         }
         let shared = Arc::new(Shared {
             identity,
-            sealer,
+            sealer: RwLock::new(Arc::new(sealer)),
             clock,
             agenda: Mutex::default(),
             bell: Notify::new(),
             path: path.clone(),
-            max_size,
+            max_size: AtomicU64::new(max_size),
             erased: AtomicBool::new(false),
         });
         upkeep::void_leases(&connection, &shared).map_err(database)?;

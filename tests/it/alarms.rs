@@ -211,7 +211,7 @@ async fn every_entry_with_a_bell_is_said_at_once_and_daily_until_it_is_resolved_
             assert_eq!(alarms.said_of(&entry), usize::from(first.is_some()), "{kind}: day {day}");
         }
         let id = entry.id;
-        let resolved = world.daemon().programme.spool.write(move |tx| tx.resolve(id, "manager", None)).await;
+        let resolved = world.daemon().programme().spool.write(move |tx| tx.resolve(id, "manager", None)).await;
         assert_eq!(resolved.unwrap(), 1);
         for _ in 0..2 {
             world.pass(DAY).await;

@@ -20,6 +20,7 @@ mod inbox;
 mod matrix;
 mod play;
 mod privacy;
+mod reload;
 mod sheet;
 mod shutdown;
 mod state;
