@@ -7,6 +7,7 @@ pub mod certificate;
 pub mod check;
 mod daemon;
 mod diagnostics;
+mod healthy;
 pub mod key;
 pub mod mapping;
 mod shown;
@@ -61,6 +62,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
         }
         Command::Deliveries { command } => deliveries(command).await,
         Command::Notice { id, site } => ask(&site.config, |_| Ok(Request::Notice { id })).await,
+        Command::Healthy { site } => healthy::ask(settings(&site.config)?.admin.listen),
         Command::Key { command: Key::New { name } } => {
             key::new_inbox_key(name.as_deref(), &mut io::stdout()).map_err(|error| match error {
                 key::Error::Name => Failure::usage(error),

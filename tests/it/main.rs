@@ -9,6 +9,7 @@ mod country;
 mod crash;
 mod decisions_to_dtp;
 mod decisions_to_primero;
+mod described;
 mod dtp_door;
 mod flood;
 mod flow1;
