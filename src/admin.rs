@@ -1,4 +1,7 @@
-//! Where the operator's machines look: alive, ready, metrics. Read-only; on the loopback by default; never the inbox's address.
+//! Where the operator looks: the page, and for machines alive, ready, metrics. Read-only; on the loopback by default; never the
+//! inbox's address.
+
+mod guard;
 
 use std::sync::{Arc, atomic::AtomicU64};
 
@@ -6,6 +9,7 @@ use axum::{
     Json, Router,
     extract::State,
     http::{StatusCode, header},
+    middleware,
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -17,18 +21,23 @@ use prometheus_client::{
 use serde_json::json;
 
 use crate::{
+    page,
     programme::Programme,
     referral::{Flow, System},
     spool::Error,
+    walks::Walks,
 };
 
-/// The admin pages of a programme.
-pub fn router(programme: Arc<Programme>) -> Router {
+/// Everything that the operator and their machines may look at.
+pub fn router(programme: Arc<Programme>, walks: Arc<Walks>) -> Router {
+    let listen = programme.settings.admin.listen;
     Router::new()
         .route("/livez", get(|| async { "alive\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
-        .with_state(programme)
+        .with_state(Arc::clone(&programme))
+        .merge(page::router(programme, walks))
+        .layer(middleware::from_fn_with_state(listen, guard::guard))
 }
 
 /// 503 only when a post could not be stored. A blocked system is content, not status: the inbox accepts all the same.

@@ -123,6 +123,7 @@ pub fn assemble(settings: Settings, clock: Clock, listener: Listener) -> Result<
     let dtp_tls = credentials::tls_client_config(settings.dtp.ca_file.as_deref(), Some(&certificate))?;
 
     let spool = Spool::open(&settings.state.directory, Sealer::new(&keys), clock.clone(), settings.state.max_size, listener)?;
+    spool.count_days_in(settings.schedule.time_zone);
     let secret = |parts: &[&str]| spool.identity().digest("secret", parts.join("\n").as_bytes());
     let secrets = [
         secret(&[&settings.primero.user_name, password.reveal()]),
@@ -184,7 +185,8 @@ impl Daemon {
         let mut loops = JoinSet::new();
         let router = Inbox::new(Arc::clone(&programme), Arc::clone(&places)).router();
         loops.spawn(serve("inbox", inbox_listener, tls, places, router, stop.clone()));
-        loops.spawn(serve("admin", admin_listener, None, Places::new(64), admin::router(Arc::clone(&programme)), stop.clone()));
+        let router = admin::router(Arc::clone(&programme), Arc::clone(&walks));
+        loops.spawn(serve("admin", admin_listener, None, Places::new(64), router, stop.clone()));
         loops.spawn(upkeep::run(Arc::clone(&programme), endings.clone(), Arc::clone(&calendar), stop.clone()));
         loops.spawn(walks::run(Arc::clone(&programme), Arc::clone(&walks), ticks, stop.clone()));
         loops.spawn(remember_password_probes(Arc::clone(&programme), stop.clone()));
