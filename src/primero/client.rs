@@ -44,7 +44,7 @@ pub struct Client(Arc<Inner>);
 pub(super) struct Inner {
     http: reqwest::Client,
     /// Ends in `/api/v2/`.
-    root: String,
+    root: Url,
     pub(super) user_name: String,
     authorization: HeaderValue,
     pub(super) clock: Clock,
@@ -81,7 +81,7 @@ impl Client {
         authorization.set_sensitive(true);
         Ok(Self(Arc::new(Inner {
             http: wire::client(settings.timeout, wire::tls_for(&settings.url, tls)?)?,
-            root: format!("{}/api/v2/", settings.url.as_str().trim_end_matches('/')),
+            root: settings.url.clone(),
             user_name: settings.user_name.trim().to_lowercase(),
             authorization,
             pace: Pace::new(clock.clone(), settings.rate),
@@ -159,7 +159,10 @@ struct Ask {
 impl Inner {
     /// A request line that is too long is refused as a proxy would refuse it, but here, where it is not logged.
     fn url(&self, ask: &Ask) -> Result<Url, Trouble> {
-        let url = Url::parse(&format!("{}{}", self.root, ask.target.as_str())).map_err(|_| Trouble::WrongUrl)?;
+        let (path, query) = ask.target.parts();
+        let mut url = self.root.clone();
+        url.set_path(&format!("{}/api/v2/{path}", self.root.path().trim_end_matches('/')));
+        url.set_query(query);
         let target = url.path().len() + url.query().map_or(0, |query| query.len() + 1);
         if ask.method.as_str().len() + target + "  HTTP/1.1\r\n".len() > LONGEST_REQUEST_LINE {
             return Err(Trouble::Refused(414));

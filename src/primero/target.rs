@@ -38,6 +38,11 @@ impl Target {
         &self.0
     }
 
+    /// Path and query.
+    pub(super) fn parts(&self) -> (&str, Option<&str>) {
+        self.0.split_once('?').map_or((&self.0, None), |(path, query)| (path, Some(query)))
+    }
+
     /// Commas, colons and slashes may stand in a query as they are; left so, more fields fit into the request line.
     fn encode(&mut self, text: &str) {
         for byte in text.bytes() {

@@ -223,7 +223,7 @@ async fn every_entry_with_a_bell_is_said_at_once_and_daily_until_it_is_resolved_
 
 #[tokio::test]
 async fn the_manual_of_operations_puts_a_bell_where_there_is_an_alarm() {
-    let manual = include_str!("../../docs/operations.md");
+    let manual = include_str!("../../docs/operations/README.md");
     for kind in Kind::ALL {
         let row = manual.lines().find(|line| line.starts_with(&format!("| `{kind}` |"))).expect("every kind has a row");
         let column = row.split('|').nth(2).map(str::trim);

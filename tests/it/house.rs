@@ -17,7 +17,7 @@ use referrald::{
 };
 
 const DATA_PROTECTION: &str = include_str!("../../docs/data-protection.md");
-const OPERATIONS: &str = include_str!("../../docs/operations.md");
+const OPERATIONS: &str = include_str!("../../docs/operations/README.md");
 const ARCHITECTURE: &str = include_str!("../../docs/architecture.md");
 const SCHEMA: &str = include_str!("../../src/spool/schema.sql");
 const ACTIVITY: &str = include_str!("../../src/activity.rs");

@@ -23,7 +23,7 @@ Then each fault is made to happen to the running program, on real connections, w
 
 How to read it:
 
-- *Outcome*: how the attempt ended that met the fault, with the reason as it stands in the log and in `deliveries show`. [operations.md](operations.md) says what to do about each.
+- *Outcome*: how the attempt ended that met the fault, with the reason as it stands in the log and in `deliveries show`. [operations](operations/README.md) says what to do about each.
 - *Again*: when it is tried again. \"In seconds\" is `delivery.first_pause` with jitter; later pauses grow to `delivery.longest_pause`.
 - *Attempts*, *Primero*, *DTP*, *Log*, *List*: all attempts until it was done, and what both systems, the activity log and the operator's list held at the end. A fault meets one request; one that is about a whole system (connection refused, TLS, 403 on everything) is put right when the attempt has ended.
 - *If it lasts*: how the errand stands after four days of the same fault at the same call, what DTP was told, and what is on the list then. `late` is on the list from the fourth hour on.
