@@ -4,6 +4,7 @@
 //! It knows what is owed and what was done; it does not know how a delivery is attempted.
 
 pub mod accept;
+pub mod counters;
 pub mod delivery;
 mod file;
 pub mod keys;
@@ -13,6 +14,7 @@ pub mod looks;
 pub mod operator;
 mod row;
 pub mod seal;
+pub mod search;
 pub mod settle;
 pub mod story;
 pub mod unfinished;
@@ -29,6 +31,7 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use rusqlite::Connection;
 use tokio::sync::{Notify, mpsc, oneshot};
 
@@ -132,6 +135,8 @@ pub struct Shared {
     pub bell: Notify,
     path: PathBuf,
     max_size: AtomicU64,
+    /// In which zone a day is counted.
+    zone: RwLock<Tz>,
     /// Content was erased that no checkpoint has overwritten yet.
     erased: AtomicBool,
 }
@@ -139,6 +144,12 @@ pub struct Shared {
 impl Shared {
     pub(crate) fn number_digest(&self, number: &InterventionNumber) -> Digest {
         self.identity.digest("number", number.as_str().as_bytes())
+    }
+
+    /// In which zone a day is counted.
+    #[must_use]
+    pub fn zone(&self) -> Tz {
+        *self.zone.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The state keys of now.
@@ -235,6 +246,7 @@ impl Spool {
             bell: Notify::new(),
             path: path.clone(),
             max_size: AtomicU64::new(max_size),
+            zone: RwLock::new(Tz::UTC),
             erased: AtomicBool::new(false),
         });
         upkeep::void_leases(&connection, &shared).map_err(database)?;
@@ -265,6 +277,11 @@ impl Spool {
     #[must_use]
     pub fn identity(&self) -> &Identity {
         &self.shared.identity
+    }
+
+    /// From now on a day is counted in this zone; before, in UTC. What was counted stays as it is.
+    pub fn count_days_in(&self, zone: Tz) {
+        *self.shared.zone.write().unwrap_or_else(PoisonError::into_inner) = zone;
     }
 
     /// Runs `work` on the writer thread; returns after the commit that carries it. If it fails, nothing of it stands.
