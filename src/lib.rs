@@ -40,6 +40,7 @@ pub mod sandbox;
 pub mod schedule;
 pub mod sheet;
 pub mod spool;
+pub mod standing;
 pub mod upkeep;
 pub mod walk;
 pub mod walks;

@@ -148,7 +148,7 @@ impl Walks {
         match &result {
             Ok(_) => {
                 keep(programme, move |tx| {
-                    tx.walk_is_over(walk)?;
+                    tx.walk_ends(walk)?;
                     tx.tell(line)
                 })
                 .await;

@@ -216,6 +216,13 @@ impl Reading<'_> {
         self.entries("e.closed IS NULL", 0)
     }
 
+    /// How many entries are open, and when the oldest was made.
+    pub fn list_size(&self) -> Result<(u64, Option<DateTime<Utc>>), Error> {
+        let mut statement = self.connection.prepare_cached("SELECT count(*), min(made) FROM entries WHERE closed IS NULL")?;
+        let (count, oldest) = statement.query_row([], |row| Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?)))?;
+        Ok((count, oldest.and_then(DateTime::from_timestamp_millis)))
+    }
+
     /// An entry by its own number, or all open entries of a delivery.
     pub fn entries_of(&self, id: DeliveryId) -> Result<Vec<Entry>, Error> {
         self.entries("(e.id = ?1 OR (e.delivery = ?1 AND e.closed IS NULL))", id.0)

@@ -123,6 +123,20 @@ impl Reading<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// The same, in the words of the program.
+    pub fn unsettled_counts(&self) -> Result<Vec<(Errand, State, u64)>, Error> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT errand, state, count(*) FROM deliveries WHERE settled IS NULL GROUP BY errand, state ORDER BY 1, 2",
+        )?;
+        let rows = statement.query_map([], |row| {
+            let mut cells = Cells::of(row);
+            let errand = cells.code(Errand::from_code)?.ok_or_else(|| cells.unreadable())?;
+            let state = cells.code(State::from_code)?.ok_or_else(|| cells.unreadable())?;
+            Ok((errand, state, cells.get()?))
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     /// How many deliveries were ever settled, by errand and state (`send_feedback delivered`).
     pub fn settled(&self) -> Result<Vec<(String, u64)>, Error> {
         let mut statement = self.connection.prepare("SELECT outcome, sum(count) FROM counters GROUP BY outcome ORDER BY 1")?;

@@ -22,6 +22,7 @@ mod play;
 mod privacy;
 mod sheet;
 mod shutdown;
+mod standing;
 mod state;
 mod timetable;
 mod traps;
