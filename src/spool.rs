@@ -4,23 +4,26 @@
 //! It knows what is owed and what was done; it does not know how a delivery is attempted.
 
 pub mod accept;
+pub mod cursor;
 pub mod delivery;
 mod file;
 pub mod known;
 pub mod list;
 pub mod looks;
 pub mod operator;
+pub mod pause;
 mod row;
 pub mod seal;
 pub mod settle;
 pub mod story;
 pub mod unfinished;
 pub mod upkeep;
+pub mod withdrawal;
 
 use std::{
     cell::Cell,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -31,6 +34,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use self::{
     delivery::Delivery,
     file::{IdentityError, SCHEMA, connect, create_private, identity, last_number, lock, missing_key, prepare},
+    pause::Pause,
     seal::{Digest, Identity, Sealer},
 };
 use crate::{
@@ -123,6 +127,8 @@ pub struct Shared {
     sealer: Sealer,
     clock: Clock,
     agenda: Mutex<Agenda>,
+    /// The flows that a person has paused.
+    paused: RwLock<Vec<Pause>>,
     /// Rung after a commit that changed the agenda.
     pub bell: Notify,
     path: PathBuf,
@@ -218,6 +224,7 @@ impl Spool {
             sealer,
             clock,
             agenda: Mutex::default(),
+            paused: RwLock::new(pause::pauses(&connection).map_err(database)?),
             bell: Notify::new(),
             path: path.clone(),
             max_size,
@@ -344,6 +351,8 @@ struct Told {
     taken: Vec<DeliveryId>,
     /// Lent to the caller from the moment they are on the agenda.
     held_back: Vec<DeliveryId>,
+    /// The flows that are paused from now on.
+    paused: Option<Vec<Pause>>,
     checkpoint: bool,
 }
 
@@ -452,6 +461,7 @@ fn commit_group(
                 all.lines.extend(told.lines);
                 all.tasks.extend(told.tasks);
                 all.held_back.extend(told.held_back);
+                all.paused = told.paused.or(all.paused);
                 all.checkpoint |= told.checkpoint;
                 failpoint::pass(&step, Moment::Written);
                 done.push((step, answer, failed));
@@ -478,6 +488,7 @@ fn commit_group(
             all.lines.clear();
             all.tasks.clear();
             all.held_back.clear();
+            all.paused = None;
             Vec::new()
         }
     };
@@ -498,7 +509,11 @@ fn run(connection: &Connection, statement: &str) -> rusqlite::Result<()> {
 }
 
 fn publish(shared: &Shared, told: Told, listener: &Listener) {
-    let changed = !told.tasks.is_empty() || !told.taken.is_empty();
+    let changed = !told.tasks.is_empty() || !told.taken.is_empty() || told.paused.is_some();
+    if let Some(paused) = told.paused {
+        shared.pause(paused);
+        shared.agenda().touch();
+    }
     if changed {
         let mut agenda = shared.agenda();
         for change in told.tasks {

@@ -84,6 +84,7 @@ pub async fn turn(programme: &Programme, endings: &[Ending], calendar: &mut Cale
     }
     if calendar.told != Some(now.date_naive()) {
         tell_endings(programme, endings, now).await?;
+        tell_pauses(programme);
         calendar.told = Some(now.date_naive());
     }
     if calendar.pruned != Some(now.date_naive()) {
@@ -172,6 +173,18 @@ async fn conclude(
         Ok(())
     });
     concluded.await
+}
+
+/// A pause that is forgotten looks like peace.
+fn tell_pauses(programme: &Programme) {
+    for pause in Flow::ALL.iter().filter_map(|flow| programme.spool.shared().pause_of(*flow)) {
+        tracing::warn!(
+            flow = pause.flow.code(),
+            since = %pause.since,
+            by = pause.by,
+            "a flow is paused (hint: `referrald flow resume` lets it go on)"
+        );
+    }
 }
 
 async fn tell_endings(programme: &Programme, endings: &[Ending], now: DateTime<Utc>) -> Result<(), Error> {

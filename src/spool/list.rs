@@ -32,6 +32,8 @@ codes! {
         NumberAlreadyDelivered = "number_already_delivered",
         /// A referral that left was withdrawn; UNHCR has not been told by this system.
         WithdrawnAfterSend = "withdrawn_after_send",
+        /// UNHCR withdrew a request that is, or may be, in Primero.
+        WithdrawnByUnhcr = "withdrawn_by_unhcr",
         /// Two sides say different things.
         Conflict = "conflict",
         /// Staff changed what we wrote, or an identity value differs.

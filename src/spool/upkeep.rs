@@ -7,7 +7,7 @@ use rusqlite::Connection;
 
 use super::{
     Error, Reading, Shared, Tx,
-    delivery::{COLUMNS, Delivery, select},
+    delivery::{COLUMNS, Delivery, flow_of, select},
     list::{Kind, NewEntry},
     row::Cells,
     seal::Digest,
@@ -15,7 +15,7 @@ use super::{
 use crate::{
     activity::{Activity, Event},
     reason::Reason,
-    referral::{DeliveryId, Errand, State, System, Walk},
+    referral::{DeliveryId, Errand, Flow, State, System, Walk},
 };
 
 /// Content is erased after this, whatever became of it.
@@ -137,6 +137,24 @@ impl Reading<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// How many deliveries of each flow are unsettled.
+    pub fn waiting_by_flow(&self) -> Result<Vec<(Flow, u64)>, Error> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT errand, walk, count(*) FROM deliveries WHERE settled IS NULL GROUP BY errand, walk")?;
+        let rows = statement.query_map([], |row| {
+            let mut cells = Cells::of(row);
+            let errand = cells.code(Errand::from_code)?.ok_or_else(|| cells.unreadable())?;
+            Ok((flow_of(errand, cells.code(Walk::from_code)?), cells.get::<u64>()?))
+        })?;
+        let mut waiting = Flow::ALL.iter().map(|flow| (*flow, 0)).collect::<Vec<_>>();
+        for row in rows {
+            let (flow, count) = row?;
+            waiting.iter_mut().filter(|(of, _)| *of == flow).for_each(|(_, sum)| *sum += count);
+        }
+        Ok(waiting)
+    }
+
     /// How many deliveries were ever settled, by errand and state (`send_feedback delivered`).
     pub fn settled(&self) -> Result<Vec<(String, u64)>, Error> {
         let mut statement = self.connection.prepare("SELECT outcome, sum(count) FROM counters GROUP BY outcome ORDER BY 1")?;
@@ -234,9 +252,9 @@ impl Tx<'_> {
         let day = TimeDelta::days(1);
         let mut statement = self.connection.prepare_cached(
             "UPDATE entries SET alarmed = ?1
-             WHERE closed IS NULL AND kind IN ('held', 'late', 'withdrawn_after_send', 'number_already_delivered', 'not_stored', 'conflict',
-                                            'referrals_not_read', 'decisions_not_read')
-               AND coalesce(alarmed, CASE kind WHEN 'withdrawn_after_send' THEN made ELSE 0 END) <= ?2
+             WHERE closed IS NULL AND kind IN ('held', 'late', 'withdrawn_after_send', 'withdrawn_by_unhcr', 'number_already_delivered',
+                                            'not_stored', 'conflict', 'referrals_not_read', 'decisions_not_read')
+               AND coalesce(alarmed, CASE WHEN kind IN ('withdrawn_after_send', 'withdrawn_by_unhcr') THEN made ELSE 0 END) <= ?2
              RETURNING id, kind, reason",
         )?;
         let rows = statement.query_map((self.now.timestamp_millis(), (self.now - day).timestamp_millis()), |row| {
