@@ -9,6 +9,7 @@ mod daemon;
 mod diagnostics;
 pub mod key;
 pub mod mapping;
+pub mod plain;
 mod shown;
 
 use std::{
@@ -21,6 +22,7 @@ use chrono::{DateTime, Utc};
 pub use self::arguments::Arguments;
 use self::{
     arguments::{Command, Cursor, Deliveries, Dictionary, Flows, Key, Notice, Since},
+    plain::Plain,
     shown::Shown,
 };
 pub use crate::control::{Exit, Failure};
@@ -47,7 +49,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
         #[cfg(feature = "sandbox")]
         Command::Sandbox { programme, once } => daemon::sandbox(&programme, once).await,
         Command::Check { site, offline } => {
-            check::check(&site.config, offline, &Clock::system(), io::stdout().is_terminal(), &mut io::stdout()).await
+            check::check(&site.config, offline, &Clock::system(), io::stdout().is_terminal(), &mut Plain::stdout()).await
         }
         Command::Poll { walk, site, baseline } => {
             ask(&site.config, |_| Ok(Request::Poll { walk: walk.code().to_owned(), baseline })).await
@@ -81,7 +83,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Mapping { verb } => mapping::run(verb).await,
         Command::Certificate { site } => {
             let settings = settings(&site.config)?;
-            certificate::show_certificate(&settings, Clock::system().now(), &mut io::stdout()).map_err(|error| match error {
+            certificate::show_certificate(&settings, Clock::system().now(), &mut Plain::stdout()).map_err(|error| match error {
                 certificate::Error::Credentials(error) => Failure::outside(error),
                 certificate::Error::Output(error) => unwritable(&error),
             })
@@ -158,7 +160,7 @@ fn no_configuration() -> Failure {
 async fn ask(config: &Path, request: impl FnOnce(&Settings) -> Result<Request, Failure>) -> Result<(), Failure> {
     let settings = settings(config)?;
     let request = request(&settings)?;
-    let mut shown = Shown::new(io::stdout(), io::stdout().is_terminal(), settings.schedule.time_zone);
+    let mut shown = Shown::new(Plain::stdout(), io::stdout().is_terminal(), settings.schedule.time_zone);
     let said = client::ask(&settings, Clock::system(), request, &mut |row| shown.show(&row)).await;
     shown.end(said?.as_deref())
 }

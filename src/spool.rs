@@ -4,6 +4,7 @@
 //! It knows what is owed and what was done; it does not know how a delivery is attempted.
 
 pub mod accept;
+mod asleep;
 pub mod cursor;
 pub mod delivery;
 mod file;
@@ -131,6 +132,8 @@ pub struct Shared {
     paused: RwLock<Vec<Pause>>,
     /// Rung after a commit that changed the agenda.
     pub bell: Notify,
+    /// Whether this machine has slept.
+    watch: asleep::Watch,
     path: PathBuf,
     max_size: u64,
     /// Content was erased that no checkpoint has overwritten yet.
@@ -219,6 +222,7 @@ impl Spool {
         if let Some(name) = missing_key(&connection, &sealer).map_err(database)? {
             return Err(OpenError::KeyMissing(name));
         }
+        let watch = asleep::Watch::new(&clock);
         let shared = Arc::new(Shared {
             identity,
             sealer,
@@ -226,6 +230,7 @@ impl Spool {
             agenda: Mutex::default(),
             paused: RwLock::new(pause::pauses(&connection).map_err(database)?),
             bell: Notify::new(),
+            watch,
             path: path.clone(),
             max_size,
             erased: AtomicBool::new(false),

@@ -18,6 +18,7 @@ use crate::{
         Error,
         delivery::Delivery,
         settle::{Conclusion, Report},
+        upkeep::PARCEL_LIFE,
     },
 };
 
@@ -121,7 +122,11 @@ pub async fn turn(programme: &Programme, endings: &[Ending], calendar: &mut Cale
 
 /// Ends what is out of time and cannot be attempted once more, and erases content that is too old.
 async fn end_what_is_over(programme: &Programme, now: DateTime<Utc>) -> Result<(), Error> {
+    let put_off = |end: DateTime<Utc>| programme.spool.shared().put_off(end) > now;
     for delivery in programme.spool.read(|reading| reading.expired(now))? {
+        if put_off(delivery.made + PARCEL_LIFE) {
+            continue;
+        }
         conclude(programme, delivery.id, |_| Some(Conclusion::Stopped { reason: Reason::Expired, feedback: None })).await?;
     }
     let delivery = programme.settings.delivery;
@@ -145,6 +150,9 @@ async fn end_what_is_over(programme: &Programme, now: DateTime<Utc>) -> Result<(
             continue;
         };
         for delivery in programme.spool.read(|reading| reading.overdue(errand, made_before, held_before))? {
+            if courier::deadline(programme, &delivery).is_some_and(|deadline| deadline > now) {
+                continue;
+            }
             conclude(programme, delivery.id, move |delivery| {
                 let conclusion = courier::out_of_time(delivery, delivery.held_since.is_some(), now);
                 let already = delivery.reason == Some(Reason::Unconfirmed) && matches!(conclusion, Conclusion::Held { .. });
