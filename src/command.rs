@@ -48,8 +48,9 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
         }
         #[cfg(feature = "sandbox")]
         Command::Sandbox { programme, once } => daemon::sandbox(&programme, once).await,
-        Command::Check { site, offline } => {
-            check::check(&site.config, offline, &Clock::system(), io::stdout().is_terminal(), &mut Plain::stdout()).await
+        Command::Check { site, offline, go_live } => {
+            let scope = check::Scope { offline, go_live };
+            check::check(&site.config, scope, &Clock::system(), io::stdout().is_terminal(), &mut Plain::stdout()).await
         }
         Command::Poll { walk, site, baseline } => {
             ask(&site.config, |_| Ok(Request::Poll { walk: walk.code().to_owned(), baseline })).await
@@ -71,6 +72,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
             let site = site.ok_or_else(no_configuration)?;
             ask(&site.config, |_| Ok(Request::Notice { id: id.unwrap_or_default() })).await
         }
+        Command::Status { site } => ask(&site.config, |_| Ok(Request::Status)).await,
         Command::Flow { command } => flows(command).await,
         Command::Cursor { command } => cursor(command).await,
         Command::Key { command: Key::New { name } } => {

@@ -12,6 +12,7 @@ mod notice;
 mod poll;
 pub mod rows;
 pub mod server;
+pub mod status;
 
 use std::{fmt, sync::Arc};
 
@@ -113,6 +114,8 @@ pub enum Request {
         /// The role of the person who records it.
         by: Role,
     },
+    /// How the programme stands.
+    Status,
     /// How the flows stand.
     Flows,
     /// Let a flow rest.
@@ -164,6 +167,7 @@ impl Request {
             Self::Poll { baseline: true, .. } => "poll --baseline",
             Self::Notice { .. } => "notice",
             Self::Withdrawal { .. } => "notice record",
+            Self::Status => "status",
             Self::Flows => "flow list",
             Self::Pause { .. } => "flow pause",
             Self::Resume { .. } => "flow resume",
@@ -185,6 +189,7 @@ impl Request {
             | Self::Resolve { .. }
             | Self::Activity { .. }
             | Self::Withdrawal { .. }
+            | Self::Status
             | Self::Flows
             | Self::Pause { .. }
             | Self::Resume { .. }

@@ -132,6 +132,7 @@ pub struct Shared {
     paused: RwLock<Vec<Pause>>,
     /// Rung after a commit that changed the agenda.
     pub bell: Notify,
+    opened: DateTime<Utc>,
     /// Whether this machine has slept.
     watch: asleep::Watch,
     path: PathBuf,
@@ -143,6 +144,12 @@ pub struct Shared {
 impl Shared {
     pub(crate) fn number_digest(&self, number: &InterventionNumber) -> Digest {
         self.identity.digest("number", number.as_str().as_bytes())
+    }
+
+    /// Since when this process has the state open.
+    #[must_use]
+    pub const fn opened(&self) -> DateTime<Utc> {
+        self.opened
     }
 
     /// Lets the courier look again at what may be attempted: something else than the agenda has changed.
@@ -226,10 +233,11 @@ impl Spool {
         let shared = Arc::new(Shared {
             identity,
             sealer,
-            clock,
+            clock: clock.clone(),
             agenda: Mutex::default(),
             paused: RwLock::new(pause::pauses(&connection).map_err(database)?),
             bell: Notify::new(),
+            opened: clock.now(),
             watch,
             path: path.clone(),
             max_size,

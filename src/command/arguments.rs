@@ -109,6 +109,9 @@ pub enum Command {
         /// Ask neither Primero nor DTP
         #[arg(long)]
         offline: bool,
+        /// Go through the nine items of the published security checklist, too
+        #[arg(long)]
+        go_live: bool,
     },
     /// Look into Primero now, and do what follows from it
     ///
@@ -183,6 +186,16 @@ pub enum Command {
         /// Which programme.
         #[command(flatten)]
         site: Option<Site>,
+    },
+    /// Show on one screen how the programme stands, and what needs a person
+    ///
+    /// Both systems, both flows, what waits, the operator's list in numbers, the readings, what ends
+    /// soon, the size of the state. Asks nobody outside. Ends with 69 if something needs a person.
+    #[command(verbatim_doc_comment, after_help = "Example: referrald status --config /etc/referrald/referrald.toml")]
+    Status {
+        /// Which programme.
+        #[command(flatten)]
+        site: Site,
     },
     /// Pause a flow, let it go on, see how both stand
     #[command(after_help = "Example: referrald flow list --config /etc/referrald/referrald.toml")]

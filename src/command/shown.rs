@@ -1,5 +1,7 @@
 //! How an answer looks: to a terminal in words and in the programme's zone, to a pipe one JSON object a line, times in UTC.
 
+mod status;
+
 use std::{
     io::{self, Write},
     time::Duration,
@@ -76,6 +78,7 @@ impl<W: Write> Shown<W> {
             Row::Line(line) => writeln!(self.out, "{line}"),
             Row::Poll(row) => json(&mut self.out, row),
             Row::Notice(row) => json(&mut self.out, row),
+            Row::Status(row) => json(&mut self.out, row),
             Row::Flow(row) => json(&mut self.out, row),
             Row::Cursor(row) => json(&mut self.out, row),
         }
@@ -96,6 +99,7 @@ impl<W: Write> Shown<W> {
             // The sentence at the end says it all.
             Row::Poll(_) => Ok(()),
             Row::Notice(row) => self.notice(row),
+            Row::Status(row) => self.status(row),
             Row::Flow(row) => self.flow(row),
             Row::Cursor(row) => self.cursor(row),
         }

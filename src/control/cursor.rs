@@ -11,13 +11,13 @@ use crate::{
 
 /// Every cursor.
 pub(super) async fn show(office: &Office, out: &Answers) -> Result<(), Failure> {
-    let rows = rows(office)?;
+    let rows = rows(office, &module(office)?)?;
     send(rows.into_iter().map(Row::Cursor).collect(), out).await;
     Ok(())
 }
 
-/// How far each walk has read each of its modules.
-pub(super) fn rows(office: &Office) -> Result<Vec<CursorRow>, Failure> {
+/// How far each walk has read each of its modules; `module` is the mapping's.
+pub(super) fn rows(office: &Office, module: &str) -> Result<Vec<CursorRow>, Failure> {
     let now = office.clock.now();
     let (stored, unfinished) = office.spool.read(|reading| {
         let unfinished = [reading.unfinished_since(Walk::Referrals)?, reading.unfinished_since(Walk::Decisions)?];
@@ -25,7 +25,7 @@ pub(super) fn rows(office: &Office) -> Result<Vec<CursorRow>, Failure> {
     })?;
     let mut rows = Vec::new();
     for (walk, unfinished) in [Walk::Referrals, Walk::Decisions].into_iter().zip(unfinished) {
-        let mut modules = modules(office, walk)?;
+        let mut modules = modules(office, walk, module);
         modules.extend(stored.iter().filter(|cursor| cursor.walk == walk).map(|cursor| cursor.module.clone()));
         modules.sort();
         modules.dedup();
@@ -66,7 +66,7 @@ pub(super) async fn set(
     if to > now {
         return Err(Failure::usage("TIME: that is still to come, so changes would be missed that nobody has made yet"));
     }
-    let modules = modules(office, walk)?;
+    let modules = modules(office, walk, &module(office)?);
     // A walk under way moves the cursor itself, page by page.
     let _turn = match &office.running {
         Some(running) => Some(running.walks.begin(walk).ok_or_else(|| {
@@ -115,14 +115,18 @@ pub(super) async fn set(
 }
 
 /// The modules of Primero that a walk reads.
-fn modules(office: &Office, walk: Walk) -> Result<Vec<String>, Failure> {
-    match (walk, &office.running) {
-        (Walk::Referrals, _) => Ok(office.settings.referrals.modules.clone()),
-        (Walk::Decisions, Some(running)) => Ok(vec![running.programme.mapping.module().to_owned()]),
-        (Walk::Decisions, None) => {
-            let mapping = Mapping::load(&office.settings.mapping_directory).map_err(Failure::configuration)?;
-            Ok(vec![mapping.module().to_owned()])
-        }
+fn modules(office: &Office, walk: Walk, module: &str) -> Vec<String> {
+    match walk {
+        Walk::Referrals => office.settings.referrals.modules.clone(),
+        Walk::Decisions => vec![module.to_owned()],
+    }
+}
+
+/// The module that the mapping writes to.
+fn module(office: &Office) -> Result<String, Failure> {
+    match &office.running {
+        Some(running) => Ok(running.programme.mapping.module().to_owned()),
+        None => Ok(Mapping::load(&office.settings.mapping_directory).map_err(Failure::configuration)?.module().to_owned()),
     }
 }
 

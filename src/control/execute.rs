@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{
     Answer, Answers, Failure, Office, Only, Request, Row, coded, cursor, flows, ground, notice, poll,
     rows::{DeliveryRow, EntryRow},
-    stopping,
+    status, stopping,
 };
 use crate::{
     activity,
@@ -75,6 +75,7 @@ pub async fn execute(office: &Office, request: Request, account: &str, out: &Ans
             let number = intervention.parse().map_err(|error| Failure::usage(format!("--intervention: {error}")))?;
             notice::record(office, number, received, &signature(account, Some(by.as_str()), command)).await.map(Some)
         }
+        Request::Status => status::status(office, out).await.map(|()| None),
         Request::Flows => flows::list(office, out).await.map(|()| None),
         Request::Pause { flow, by, reason } => flows::pause(office, &flow, &by, reason.as_deref(), account).await.map(Some),
         Request::Resume { flow, by } => flows::resume(office, &flow, &by, account).await.map(Some),

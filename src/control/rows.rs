@@ -5,6 +5,7 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::status::StatusRow;
 use crate::{
     activity::Basis,
     referral::{CaseId, Decision, InterventionNumber, OutgoingId, Walk},
@@ -30,6 +31,8 @@ pub enum Row {
     Poll(PollRow),
     /// What a withdrawal message needs.
     Notice(Box<NoticeRow>),
+    /// How the programme stands.
+    Status(Box<StatusRow>),
     /// How a flow stands.
     Flow(FlowRow),
     /// How far a module was read.

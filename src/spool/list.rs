@@ -225,6 +225,18 @@ impl Reading<'_> {
         Ok((count, oldest.and_then(DateTime::from_timestamp_millis)))
     }
 
+    /// How many entries of each kind are open.
+    pub fn open_by_kind(&self) -> Result<Vec<(Kind, u64)>, Error> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT kind, count(*) FROM entries WHERE closed IS NULL GROUP BY kind ORDER BY kind")?;
+        let rows = statement.query_map([], |row| {
+            let mut cells = Cells::of(row);
+            Ok((cells.code(Kind::from_code)?.ok_or_else(|| cells.unreadable())?, cells.get()?))
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     /// An entry by its own number, or all open entries of a delivery.
     pub fn entries_of(&self, id: DeliveryId) -> Result<Vec<Entry>, Error> {
         self.entries("(e.id = ?1 OR (e.delivery = ?1 AND e.closed IS NULL))", id.0)

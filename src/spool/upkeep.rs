@@ -36,6 +36,21 @@ pub struct StoredBlock {
     pub secret: Digest,
 }
 
+/// What is unsettled of one errand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// Which.
+    pub errand: Errand,
+    /// How many wait.
+    pub waiting: u64,
+    /// How many are held.
+    pub held: u64,
+    /// How many of both are late.
+    pub late: u64,
+    /// When the oldest was made.
+    pub oldest: DateTime<Utc>,
+}
+
 /// Nobody attempts anything after a start; a write of the last run may have happened.
 pub(super) fn void_leases(connection: &Connection, shared: &Shared) -> Result<(), Error> {
     connection.execute(
@@ -135,6 +150,31 @@ impl Reading<'_> {
             Ok((errand, state, cells.get()?))
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// What is unsettled, by errand.
+    pub fn waiting(&self) -> Result<Vec<Waiting>, Error> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT errand, sum(state = 'waiting'), sum(state = 'held'), sum(late), min(made)
+             FROM deliveries WHERE settled IS NULL GROUP BY errand ORDER BY errand",
+        )?;
+        let rows = statement.query_map([], |row| {
+            let mut cells = Cells::of(row);
+            Ok(Waiting {
+                errand: cells.code(Errand::from_code)?.ok_or_else(|| cells.unreadable())?,
+                waiting: cells.get()?,
+                held: cells.get()?,
+                late: cells.get()?,
+                oldest: cells.time()?.ok_or_else(|| cells.unreadable())?,
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// How large the state is, in bytes.
+    pub fn size(&self) -> Result<u64, Error> {
+        let pages: u64 = self.connection.query_row("PRAGMA page_count", [], |row| row.get(0))?;
+        Ok(pages * 4096)
     }
 
     /// How many deliveries of each flow are unsettled.

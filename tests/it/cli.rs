@@ -4,6 +4,7 @@ mod check;
 mod flows;
 mod mapping;
 mod operator;
+mod status;
 mod withdrawal;
 
 use std::{
@@ -92,6 +93,7 @@ fn every_command_explains_itself_with_an_example() {
         "deliveries resolve",
         "notice",
         "notice record",
+        "status",
         "flow",
         "flow pause",
         "flow resume",
