@@ -22,26 +22,27 @@ use serde_json::json;
 
 use crate::{
     page,
-    programme::Programme,
+    programme::{InForce, Programme},
     referral::{Flow, System},
     spool::Error,
     walks::Walks,
 };
 
-/// Everything that the operator and their machines may look at.
-pub fn router(programme: Arc<Programme>, walks: Arc<Walks>) -> Router {
-    let listen = programme.settings.admin.listen;
+/// Everything that the operator and their machines may look at, of whichever programme is in force.
+pub fn router(in_force: InForce, walks: Arc<Walks>) -> Router {
+    let listen = in_force.now().settings.admin.listen;
     Router::new()
         .route("/livez", get(|| async { "alive\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
-        .with_state(Arc::clone(&programme))
-        .merge(page::router(programme, walks))
+        .with_state(in_force.clone())
+        .merge(page::router(in_force, walks))
         .layer(middleware::from_fn_with_state(listen, guard::guard))
 }
 
 /// 503 only when a post could not be stored. A blocked system is content, not status: the inbox accepts all the same.
-async fn ready(State(programme): State<Arc<Programme>>) -> Response {
+async fn ready(State(in_force): State<InForce>) -> Response {
+    let programme = in_force.now();
     let stored = programme.spool.write(|tx| tx.check_room()).await;
     let why = match &stored {
         Ok(()) => None,
@@ -84,8 +85,8 @@ struct Entries {
     kind: String,
 }
 
-async fn metrics(State(programme): State<Arc<Programme>>) -> Response {
-    match text(&programme) {
+async fn metrics(State(in_force): State<InForce>) -> Response {
+    match text(&in_force.now()) {
         Ok(text) => {
             ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response()
         }

@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::State,
+    extract::{FromRef, State},
     http::{HeaderName, HeaderValue, Uri, header},
     response::{IntoResponse, Response},
     routing::get,
@@ -32,7 +32,7 @@ use tokio::sync::Semaphore;
 use self::{frame::Frame, refusal::Refusal};
 pub use self::{query::LONGEST_ADDRESS, refusal::Barred};
 use crate::{
-    programme::Programme,
+    programme::{InForce, Programme},
     spool::{Error, Reading},
     walks::Walks,
 };
@@ -51,8 +51,22 @@ pub struct Source {
     asking: Arc<Semaphore>,
 }
 
-/// The pages of a programme.
-pub fn router(programme: Arc<Programme>, walks: Arc<Walks>) -> Router {
+/// Where sources come from: each page is made of the programme that is in force when it is asked for.
+#[derive(Clone, Debug)]
+struct Pages {
+    in_force: InForce,
+    walks: Arc<Walks>,
+    asking: Arc<Semaphore>,
+}
+
+impl FromRef<Pages> for Source {
+    fn from_ref(pages: &Pages) -> Self {
+        Self { programme: pages.in_force.now(), walks: Arc::clone(&pages.walks), asking: Arc::clone(&pages.asking) }
+    }
+}
+
+/// The pages of whichever programme is in force.
+pub fn router(in_force: InForce, walks: Arc<Walks>) -> Router {
     Router::new()
         .route("/", get(now::page))
         .route("/deliveries", get(deliveries::page))
@@ -63,7 +77,7 @@ pub fn router(programme: Arc<Programme>, walks: Arc<Walks>) -> Router {
         .route("/style.css", get(|| async { text("text/css; charset=utf-8", STYLE) }))
         .route("/icon.svg", get(|| async { text("image/svg+xml", ICON) }))
         .fallback(nothing_here)
-        .with_state(Source { programme, walks, asking: Arc::new(Semaphore::new(1)) })
+        .with_state(Pages { in_force, walks, asking: Arc::new(Semaphore::new(1)) })
 }
 
 /// What stands in the head of every answer of the admin listener.

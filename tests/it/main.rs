@@ -3,12 +3,14 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot unwrap has found something")]
 
 mod alarms;
+mod bad_days;
 mod cli;
 mod consent_proof;
 mod country;
 mod crash;
 mod decisions_to_dtp;
 mod decisions_to_primero;
+mod described;
 mod dtp_door;
 mod flood;
 mod flow1;
@@ -21,6 +23,7 @@ mod matrix;
 mod page;
 mod play;
 mod privacy;
+mod reload;
 mod sheet;
 mod shutdown;
 mod standing;
