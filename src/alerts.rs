@@ -14,7 +14,7 @@ mod webhook;
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::{Arc, Mutex as Lock, PoisonError},
+    sync::{Arc, Mutex as Lock, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -106,7 +106,7 @@ struct Trouble {
 }
 
 /// Everybody who is told.
-#[derive(Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Targets(Vec<Arc<Target>>);
 
 impl Targets {
@@ -176,7 +176,7 @@ impl Target {
         }
     }
 
-    fn trouble(&self) -> std::sync::MutexGuard<'_, Trouble> {
+    fn trouble(&self) -> MutexGuard<'_, Trouble> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -218,9 +218,9 @@ fn pause(failures: usize) -> Duration {
 }
 
 /// Who is told, and what they have heard.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Alerts {
-    targets: Targets,
+    targets: Lock<Targets>,
     /// Held for the length of a turn.
     books: Mutex<Option<Books>>,
 }
@@ -244,10 +244,13 @@ enum Next {
 }
 
 impl Alerts {
-    /// To these targets.
-    #[must_use]
-    pub fn new(targets: Targets) -> Self {
-        Self { targets, books: Mutex::default() }
+    /// From now on these are told. What they have heard is known by their names.
+    pub fn put(&self, targets: Targets) {
+        *self.targets() = targets;
+    }
+
+    fn targets(&self) -> MutexGuard<'_, Targets> {
+        self.targets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes turns until told to stop.
@@ -270,10 +273,11 @@ impl Alerts {
 
     /// One turn: tells every target what it must hear now.
     pub async fn turn(&self, programme: &Programme) -> Result<(), spool::Error> {
-        if self.targets.0.is_empty() {
+        let mut books = self.books.lock().await;
+        let Targets(targets) = self.targets().clone();
+        if targets.is_empty() {
             return Ok(());
         }
-        let mut books = self.books.lock().await;
         let books = match &mut *books {
             Some(books) => books,
             none => none.insert(Books::of(programme)?),
@@ -284,7 +288,7 @@ impl Alerts {
         let now = programme.clock.now();
         let open = gather::open(programme)?;
         let mut sending = JoinSet::new();
-        for target in &self.targets.0 {
+        for target in &targets {
             if target.trouble().next > programme.clock.monotonic() {
                 continue;
             }

@@ -71,6 +71,8 @@ pub struct Health {
     faults: HashSet<DeliveryId>,
     unwell: Option<Unwell>,
     block: Option<Block>,
+    /// When it last answered as promised.
+    answered: Option<Duration>,
     probed: HashSet<DeliveryId>,
     /// Who probes now: an errand, or a walk (`None` inside).
     probing: Option<Option<DeliveryId>>,
@@ -78,6 +80,7 @@ pub struct Health {
 
 #[derive(Clone, Copy, Debug)]
 struct Unwell {
+    since: Duration,
     next: Duration,
     pauses: u32,
 }
@@ -114,6 +117,18 @@ impl Health {
         self.unwell.is_some()
     }
 
+    /// Since when it is unwell, in monotonic time.
+    #[must_use]
+    pub fn unwell_since(&self) -> Option<Duration> {
+        self.unwell.map(|unwell| unwell.since)
+    }
+
+    /// When it last answered as promised, in monotonic time; `None` if it has not since the start.
+    #[must_use]
+    pub const fn answered(&self) -> Option<Duration> {
+        self.answered
+    }
+
     /// Errands that probed already; each probe takes a different one.
     #[must_use]
     pub const fn probed(&self) -> &HashSet<DeliveryId> {
@@ -142,6 +157,13 @@ impl Health {
     pub fn probe_now(&mut self, now: Duration) {
         if let Some(block) = &mut self.block {
             block.next_probe = now;
+        }
+    }
+
+    /// No probe before this time.
+    pub fn put_off(&mut self, until: Duration) {
+        if let Some(block) = &mut self.block {
+            block.next_probe = block.next_probe.max(until);
         }
     }
 
@@ -181,19 +203,22 @@ impl Health {
                     return None;
                 }
                 (self.faults.len() >= FAULTS_IN_A_ROW).then(|| {
-                    self.unwell = Some(Unwell { next: now + pause(0), pauses: 0 });
+                    self.unwell = Some(Unwell { since: now, next: now + pause(0), pauses: 0 });
                     Change::Unwell
                 })
             }
             Sign::Stumbled => None,
-            Sign::Answered if self.block.is_some() && !was_probing => None,
+            Sign::Answered if self.block.is_some() && !was_probing => {
+                self.answered = Some(now);
+                None
+            }
             Sign::Answered => {
                 let change = match (self.block, self.unwell) {
                     (Some(_), _) => Some(Change::Unblocked),
                     (None, Some(_)) => Some(Change::Well),
                     (None, None) => None,
                 };
-                *self = Self::default();
+                *self = Self { answered: Some(now), ..Self::default() };
                 change
             }
         }
@@ -221,11 +246,14 @@ mod tests {
         assert_eq!(report(&mut health, 0, 2, Sign::Fault), None);
         assert_eq!(report(&mut health, 0, 3, Sign::Stumbled), None, "a 500 counts against its errand only");
         assert_eq!(report(&mut health, 0, 3, Sign::Fault), Some(Change::Unwell));
+        assert_eq!((health.unwell_since(), health.answered()), (Some(s(0)), None));
         assert_eq!(health.leave(s(4)), Leave::None(s(5)));
         assert_eq!(health.leave(s(5)), Leave::One);
         assert_eq!(report(&mut health, 5, 4, Sign::Fault), None);
         assert_eq!(health.leave(s(5)), Leave::None(s(15)), "the pauses grow");
+        assert_eq!((health.unwell_since(), health.answered()), (Some(s(0)), None), "a further fault does not make it younger");
         assert_eq!(report(&mut health, 15, 4, Sign::Answered), Some(Change::Well));
+        assert_eq!((health.unwell_since(), health.answered()), (None, Some(s(15))));
         assert_eq!(health.leave(s(15)), Leave::All);
     }
 

@@ -1,18 +1,17 @@
-//! What the process counts while it runs, for those who watch it: attempts, answers, readings, messages.
+//! What the process counts while it runs, for those who watch it: attempts, answers, messages.
 //!
 //! Labels are codes of closed lists; no service, no agency, no place and no number of anything is one.
 //! What the state knows is not counted here a second time.
 
 use std::{sync::Arc, time::Duration};
 
-use chrono::{DateTime, Utc};
 use prometheus_client::{
     encoding::EncodeLabelSet,
-    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    metrics::{counter::Counter, family::Family, histogram::Histogram},
     registry::{Registry, Unit},
 };
 
-use crate::referral::{System, Walk};
+use crate::referral::System;
 
 /// Where the seconds of an attempt are counted: from what is at once to the longest time-outs.
 const SECONDS: [f64; 9] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0, 120.0];
@@ -25,7 +24,6 @@ pub struct Meters(Arc<Inner>);
 struct Inner {
     attempts: Family<Attempted, Histogram, fn() -> Histogram>,
     answers: Family<Answered, Counter>,
-    walks: Family<OfWalk, Gauge>,
     sent: Family<To, Counter>,
     failed: Family<To, Counter>,
 }
@@ -42,11 +40,6 @@ struct Answered {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct OfWalk {
-    walk: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct To {
     target: &'static str,
 }
@@ -57,7 +50,6 @@ impl Default for Meters {
         Self(Arc::new(Inner {
             attempts: Family::new_with_constructor(histogram),
             answers: Family::default(),
-            walks: Family::default(),
             sent: Family::default(),
             failed: Family::default(),
         }))
@@ -75,18 +67,6 @@ impl Meters {
         self.0.answers.get_or_create(&Answered { status }).inc();
     }
 
-    /// A walk has come to its end.
-    pub fn walked(&self, walk: Walk, now: DateTime<Utc>) {
-        self.0.walks.get_or_create(&OfWalk { walk: walk.code() }).set(now.timestamp());
-    }
-
-    /// When a walk last came to its end, since the start.
-    #[must_use]
-    pub fn last_walk(&self, walk: Walk) -> Option<DateTime<Utc>> {
-        let last = self.0.walks.get(&OfWalk { walk: walk.code() })?.get();
-        DateTime::from_timestamp(last, 0)
-    }
-
     /// A message to a target was taken, or not.
     pub fn messaged(&self, target: &'static str, taken: bool) {
         let family = if taken { &self.0.sent } else { &self.0.failed };
@@ -95,7 +75,7 @@ impl Meters {
 
     /// Puts the counts where a page reads them.
     pub fn register(&self, registry: &mut Registry) {
-        let Inner { attempts, answers, walks, sent, failed } = &*self.0;
+        let Inner { attempts, answers, sent, failed } = &*self.0;
         registry.register_with_unit(
             "attempt_duration",
             "How long attempts took, by addressee and outcome, since the start",
@@ -103,12 +83,6 @@ impl Meters {
             attempts.clone(),
         );
         registry.register("inbox_answers", "Answers of the inbox by HTTP status, since the start", answers.clone());
-        registry.register_with_unit(
-            "walk_last_success_timestamp",
-            "When a reading of changed cases last came to its end, since the start",
-            Unit::Seconds,
-            walks.clone(),
-        );
         registry.register("alerts_sent", "Messages that a target has taken, since the start", sent.clone());
         registry.register("alerts_failed", "Messages that a target has not taken, since the start", failed.clone());
     }

@@ -174,6 +174,8 @@ codes! {
         ServiceNotReferred = "service_not_referred",
         /// There is too little room on the disk.
         DiskNearlyFull = "disk_nearly_full",
+        /// UNHCR withdrew a request that is, or may be, in Primero.
+        WithdrawnByUnhcr = "withdrawn_by_unhcr",
 
         // Withdrawal after sending.
         /// The referral was revoked.

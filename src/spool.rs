@@ -4,36 +4,49 @@
 //! It knows what is owed and what was done; it does not know how a delivery is attempted.
 
 pub mod accept;
+mod asleep;
+pub mod counters;
+pub mod cursor;
 pub mod delivery;
 mod file;
+pub mod keys;
 pub mod known;
 pub mod list;
 pub mod looks;
 pub mod noticed;
 pub mod operator;
+pub mod pause;
 mod room;
 mod row;
 pub mod seal;
+pub mod search;
 pub mod settle;
 pub mod story;
 pub mod told;
 pub mod unfinished;
 pub mod upkeep;
+pub mod withdrawal;
 
 use std::{
     cell::Cell,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        atomic::{AtomicBool, AtomicU64},
+    },
     time::Duration,
 };
 
 use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use rusqlite::Connection;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use self::{
     delivery::Delivery,
-    file::{IdentityError, SCHEMA, connect, create_private, identity, last_number, lock, missing_key, prepare},
+    file::{IdentityError, SCHEMA, connect, create_private, identity, last_number, lock, prepare},
+    keys::missing_key,
+    pause::Pause,
     seal::{Digest, Identity, Sealer},
 };
 use crate::{
@@ -123,13 +136,20 @@ pub enum OpenError {
 pub struct Shared {
     /// Keyed hashes and made ids.
     pub identity: Identity,
-    sealer: Sealer,
+    sealer: RwLock<Arc<Sealer>>,
     clock: Clock,
     agenda: Mutex<Agenda>,
+    /// The flows that a person has paused.
+    paused: RwLock<Vec<Pause>>,
     /// Rung after a commit that changed the agenda.
     pub bell: Notify,
+    opened: DateTime<Utc>,
+    /// Whether this machine has slept.
+    watch: asleep::Watch,
     path: PathBuf,
-    max_size: u64,
+    max_size: AtomicU64,
+    /// In which zone a day is counted.
+    zone: RwLock<Tz>,
     /// Content was erased that no checkpoint has overwritten yet.
     erased: AtomicBool,
 }
@@ -137,6 +157,27 @@ pub struct Shared {
 impl Shared {
     pub(crate) fn number_digest(&self, number: &InterventionNumber) -> Digest {
         self.identity.digest("number", number.as_str().as_bytes())
+    }
+
+    /// In which zone a day is counted.
+    #[must_use]
+    pub fn zone(&self) -> Tz {
+        *self.zone.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The state keys of now.
+    fn sealer(&self) -> Arc<Sealer> {
+        Arc::clone(&self.sealer.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn exchange_sealer(&self, sealer: Arc<Sealer>) {
+        *self.sealer.write().unwrap_or_else(PoisonError::into_inner) = sealer;
+    }
+
+    /// Since when this process has the state open.
+    #[must_use]
+    pub const fn opened(&self) -> DateTime<Utc> {
+        self.opened
     }
 
     /// Lets the courier look again at what may be attempted: something else than the agenda has changed.
@@ -216,14 +257,19 @@ impl Spool {
         if let Some(name) = missing_key(&connection, &sealer).map_err(database)? {
             return Err(OpenError::KeyMissing(name));
         }
+        let watch = asleep::Watch::new(&clock);
         let shared = Arc::new(Shared {
             identity,
-            sealer,
-            clock,
+            sealer: RwLock::new(Arc::new(sealer)),
+            clock: clock.clone(),
             agenda: Mutex::default(),
+            paused: RwLock::new(pause::pauses(&connection).map_err(database)?),
             bell: Notify::new(),
+            opened: clock.now(),
+            watch,
             path: path.clone(),
-            max_size,
+            max_size: AtomicU64::new(max_size),
+            zone: RwLock::new(Tz::UTC),
             erased: AtomicBool::new(false),
         });
         upkeep::void_leases(&connection, &shared).map_err(database)?;
@@ -254,6 +300,11 @@ impl Spool {
     #[must_use]
     pub fn identity(&self) -> &Identity {
         &self.shared.identity
+    }
+
+    /// From now on a day is counted in this zone; before, in UTC. What was counted stays as it is.
+    pub fn count_days_in(&self, zone: Tz) {
+        *self.shared.zone.write().unwrap_or_else(PoisonError::into_inner) = zone;
     }
 
     /// Runs `work` on the writer thread; returns after the commit that carries it. If it fails, nothing of it stands.
@@ -347,6 +398,8 @@ struct Told {
     taken: Vec<DeliveryId>,
     /// Lent to the caller from the moment they are on the agenda.
     held_back: Vec<DeliveryId>,
+    /// The flows that are paused from now on.
+    paused: Option<Vec<Pause>>,
     checkpoint: bool,
 }
 
@@ -455,6 +508,7 @@ fn commit_group(
                 all.lines.extend(told.lines);
                 all.tasks.extend(told.tasks);
                 all.held_back.extend(told.held_back);
+                all.paused = told.paused.or(all.paused);
                 all.checkpoint |= told.checkpoint;
                 failpoint::pass(&step, Moment::Written);
                 done.push((step, answer, failed));
@@ -481,6 +535,7 @@ fn commit_group(
             all.lines.clear();
             all.tasks.clear();
             all.held_back.clear();
+            all.paused = None;
             Vec::new()
         }
     };
@@ -501,7 +556,11 @@ fn run(connection: &Connection, statement: &str) -> rusqlite::Result<()> {
 }
 
 fn publish(shared: &Shared, told: Told, listener: &Listener) {
-    let changed = !told.tasks.is_empty() || !told.taken.is_empty();
+    let changed = !told.tasks.is_empty() || !told.taken.is_empty() || told.paused.is_some();
+    if let Some(paused) = told.paused {
+        shared.pause(paused);
+        shared.agenda().touch();
+    }
     if changed {
         let mut agenda = shared.agenda();
         for change in told.tasks {

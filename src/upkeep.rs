@@ -20,6 +20,7 @@ use crate::{
         Error,
         delivery::Delivery,
         settle::{Conclusion, Report},
+        upkeep::PARCEL_LIFE,
     },
 };
 
@@ -28,8 +29,22 @@ const TURN: Duration = Duration::from_secs(20);
 /// How many days before something ends it is told.
 pub const DAYS_BEFORE: [i64; 5] = [60, 30, 14, 7, 1];
 
+/// Takes turns until told to stop.
+pub async fn run(programme: Arc<Programme>, calendar: Arc<Mutex<Calendar>>, stop: CancellationToken) {
+    loop {
+        if let Err(error) = turn(&programme, &mut *calendar.lock().await).await {
+            tracing::error!(%error, "upkeep failed; it is tried again");
+        }
+        let wake = programme.clock.monotonic() + TURN;
+        tokio::select! {
+            () = programme.clock.sleep_until(wake) => {}
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
 /// What ends some day.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ending {
     /// How the log calls it.
     pub event: Event,
@@ -59,25 +74,12 @@ pub fn endings(programme: &Programme) -> Vec<Ending> {
     .collect()
 }
 
-/// Takes turns until told to stop.
-pub async fn run(programme: Arc<Programme>, calendar: Arc<Mutex<Calendar>>, stop: CancellationToken) {
-    loop {
-        if let Err(error) = turn(&programme, &mut *calendar.lock().await).await {
-            tracing::error!(%error, "upkeep failed; it is tried again");
-        }
-        let wake = programme.clock.monotonic() + TURN;
-        tokio::select! {
-            () = programme.clock.sleep_until(wake) => {}
-            () = stop.cancelled() => return,
-        }
-    }
-}
-
 /// What was done today already.
 #[derive(Debug, Default)]
 pub struct Calendar {
     pruned: Option<NaiveDate>,
-    told: Option<NaiveDate>,
+    /// The day, and what was looked at: other settings bring other endings.
+    told: Option<(NaiveDate, Vec<Ending>)>,
     noticed: Option<DateTime<Utc>>,
     half_full: bool,
 }
@@ -108,9 +110,16 @@ pub async fn turn(programme: &Programme, calendar: &mut Calendar) -> Result<(), 
             "a person must act (hint: `referrald deliveries show {id}` says what to do)"
         );
     }
-    if calendar.told != Some(now.date_naive()) {
-        tell_endings(programme, now).await?;
-        calendar.told = Some(now.date_naive());
+    let today = Some((now.date_naive(), endings(programme)));
+    if calendar.told != today {
+        let told = calendar.told.iter().filter(|(day, _)| *day == now.date_naive()).flat_map(|(_, told)| told);
+        let told: Vec<&Ending> = told.collect();
+        let new = today.iter().flat_map(|(_, endings)| endings).filter(|ending| !told.contains(ending));
+        tell_endings(programme, new, now).await?;
+        if calendar.told.as_ref().is_none_or(|(day, _)| *day != now.date_naive()) {
+            tell_pauses(programme);
+        }
+        calendar.told = today;
     }
     if calendar.pruned != Some(now.date_naive()) {
         let before = now - programme.settings.state.keep_settled;
@@ -146,7 +155,11 @@ pub async fn turn(programme: &Programme, calendar: &mut Calendar) -> Result<(), 
 
 /// Ends what is out of time and cannot be attempted once more, and erases content that is too old.
 async fn end_what_is_over(programme: &Programme, now: DateTime<Utc>) -> Result<(), Error> {
+    let put_off = |end: DateTime<Utc>| programme.spool.shared().put_off(end) > now;
     for delivery in programme.spool.read(|reading| reading.expired(now))? {
+        if put_off(delivery.made + PARCEL_LIFE) {
+            continue;
+        }
         conclude(programme, delivery.id, |_| Some(Conclusion::Stopped { reason: Reason::Expired, feedback: None })).await?;
     }
     let delivery = programme.settings.delivery;
@@ -170,6 +183,9 @@ async fn end_what_is_over(programme: &Programme, now: DateTime<Utc>) -> Result<(
             continue;
         };
         for delivery in programme.spool.read(|reading| reading.overdue(errand, made_before, held_before))? {
+            if courier::deadline(programme, &delivery).is_some_and(|deadline| deadline > now) {
+                continue;
+            }
             conclude(programme, delivery.id, move |delivery| {
                 let conclusion = courier::out_of_time(delivery, delivery.held_since.is_some(), now);
                 let already = delivery.reason == Some(Reason::Unconfirmed) && matches!(conclusion, Conclusion::Held { .. });
@@ -200,8 +216,20 @@ async fn conclude(
     concluded.await
 }
 
-async fn tell_endings(programme: &Programme, now: DateTime<Utc>) -> Result<(), Error> {
-    for ending in endings(programme) {
+/// A pause that is forgotten looks like peace.
+fn tell_pauses(programme: &Programme) {
+    for pause in Flow::ALL.iter().filter_map(|flow| programme.spool.shared().pause_of(*flow)) {
+        tracing::warn!(
+            flow = pause.flow.code(),
+            since = %pause.since,
+            by = pause.by,
+            "a flow is paused (hint: `referrald flow resume` lets it go on)"
+        );
+    }
+}
+
+async fn tell_endings(programme: &Programme, endings: impl Iterator<Item = &Ending>, now: DateTime<Utc>) -> Result<(), Error> {
+    for ending in endings {
         let days = ending.days_left(now);
         if ending.until <= now || DAYS_BEFORE.contains(&days) {
             tracing::error!(event = ending.event.code(), until = %ending.until, days, "something that this programme needs ends soon, or has ended");

@@ -6,7 +6,7 @@ pub mod baseline;
 
 use std::{
     collections::HashSet,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use chrono::{DateTime, Utc};
@@ -38,8 +38,8 @@ pub enum WalkError {
     /// Another walk of this kind is under way.
     #[error("a walk of this kind is under way already")]
     UnderWay,
-    /// Its flow is off, or the agreement is not valid.
-    #[error("the flow of this walk is off, or the agreement is not valid now")]
+    /// Its flow is off or paused, or the agreement is not valid.
+    #[error("the flow of this walk is off or paused, or the agreement is not valid now")]
     Resting,
     /// Primero is blocked and not to be probed now.
     #[error("primero is blocked; it is probed again later (hint: `referrald check` says what is wrong)")]
@@ -66,19 +66,55 @@ pub struct Walked {
     pub looks: Vec<DeliveryId>,
 }
 
-/// Starts walks as their timetables say, looking at the clock with every tick; on the way out it waits for those under way.
-pub async fn run(programme: Arc<Programme>, walks: Arc<Walks>, mut ticks: mpsc::Receiver<()>, stop: CancellationToken) {
-    let schedule = &programme.settings.schedule;
-    let now = programme.clock.now();
-    let timetable = |cron: &croner::Cron| Timetable::new(cron.clone(), schedule.time_zone, None, schedule.at_start, now);
-    let mut timetables = [(Walk::Referrals, timetable(&schedule.referrals)), (Walk::Decisions, timetable(&schedule.decisions))];
-    let tracker = TaskTracker::new();
-    loop {
+/// The ticks and the timetables that they are held against. They outlive a change of settings, so that no time is lost or comes twice.
+#[derive(Debug, Default)]
+pub struct Times {
+    /// Without it nothing is ever due.
+    ticks: Option<mpsc::Receiver<()>>,
+    tables: Option<[(Walk, Timetable); 2]>,
+}
+
+impl Times {
+    /// Before the first programme.
+    #[must_use]
+    pub const fn new(ticks: mpsc::Receiver<()>) -> Self {
+        Self { ticks: Some(ticks), tables: None }
+    }
+
+    /// The timetables by the settings of a programme. Only at a start is a walk due whatever the time is.
+    pub fn set(&mut self, programme: &Programme) {
+        let schedule = &programme.settings.schedule;
+        let now = programme.clock.now();
+        let crons = [(Walk::Referrals, &schedule.referrals), (Walk::Decisions, &schedule.decisions)];
+        match &mut self.tables {
+            Some(tables) => {
+                for ((_, timetable), (_, cron)) in tables.iter_mut().zip(crons) {
+                    timetable.change(cron.clone(), schedule.time_zone, now);
+                }
+            }
+            None => {
+                let new = |cron: &croner::Cron| Timetable::new(cron.clone(), schedule.time_zone, None, schedule.at_start, now);
+                self.tables = Some(crons.map(|(walk, cron)| (walk, new(cron))));
+            }
+        }
+    }
+}
+
+/// Starts walks as their timetables, set before, say, looking at the clock with every tick, until told to stop. A walk that it started goes on
+/// to its end, also beyond that, unless the `end` of all comes first.
+pub async fn run(
+    programme: Arc<Programme>,
+    walks: Arc<Walks>,
+    mut times: Times,
+    stop: CancellationToken,
+    end: CancellationToken,
+) -> Times {
+    while let Some(ticks) = &mut times.ticks {
         tokio::select! {
             tick = ticks.recv() => if tick.is_none() { break },
             () = stop.cancelled() => break,
         }
-        for (walk, timetable) in &mut timetables {
+        for (walk, timetable) in times.tables.iter_mut().flatten() {
             let walk = *walk;
             match timetable.look(programme.clock.now(), walks.under_way(walk)) {
                 Due::No => {}
@@ -86,20 +122,19 @@ pub async fn run(programme: Arc<Programme>, walks: Arc<Walks>, mut ticks: mpsc::
                     tracing::warn!(walk = walk.code(), "the walk before is still running; this one is left out");
                 }
                 Due::Now => {
-                    let (programme, walks, stop) = (Arc::clone(&programme), Arc::clone(&walks), stop.clone());
-                    tracker.spawn(async move {
+                    let (programme, own, end) = (Arc::clone(&programme), Arc::clone(&walks), end.clone());
+                    walks.started.spawn(async move {
                         tokio::select! {
-                            result = walks.run(&programme, walk) => report(walk, result),
+                            result = own.run(&programme, walk) => report(walk, result),
                             // Whatever was stored stands; the next walk begins there.
-                            () = stop.cancelled() => {}
+                            () = end.cancelled() => {}
                         }
                     });
                 }
             }
         }
     }
-    tracker.close();
-    tracker.wait().await;
+    times
 }
 
 fn report(walk: Walk, result: Result<Walked, WalkError>) {
@@ -111,7 +146,11 @@ fn report(walk: Walk, result: Result<Walked, WalkError>) {
 
 /// Which walks are under way: one of a kind at a time.
 #[derive(Debug, Default)]
-pub struct Walks(Mutex<HashSet<Walk>>);
+pub struct Walks {
+    under_way: Mutex<HashSet<Walk>>,
+    /// Those that a timetable started.
+    started: TaskTracker,
+}
 
 impl Walks {
     /// Runs one walk to its end.
@@ -146,9 +185,8 @@ impl Walks {
         let line = Activity { flow, addressee: Some(System::Primero), ..line };
         match &result {
             Ok(_) => {
-                programme.meters().walked(walk, programme.clock.now());
                 keep(programme, move |tx| {
-                    tx.walk_is_over(walk)?;
+                    tx.walk_ends(walk)?;
                     tx.tell(line)
                 })
                 .await;
@@ -161,24 +199,37 @@ impl Walks {
     /// Whether a walk is under way.
     #[must_use]
     pub fn under_way(&self, walk: Walk) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(&walk)
+        self.set().contains(&walk)
     }
 
-    fn begin(self: &Arc<Self>, walk: Walk) -> Option<Turn> {
-        let new = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(walk);
+    /// Waits until no walk is under way that a timetable started.
+    pub async fn ended(&self) {
+        self.started.close();
+        self.started.wait().await;
+    }
+
+    fn set(&self) -> MutexGuard<'_, HashSet<Walk>> {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps walks of this kind from beginning, as long as the answer lives; `None` if one is under way.
+    #[must_use]
+    pub fn begin(self: &Arc<Self>, walk: Walk) -> Option<Turn> {
+        let new = self.set().insert(walk);
         new.then(|| Turn { walks: Arc::clone(self), walk })
     }
 }
 
 /// Ends with the walk, however that ends.
-struct Turn {
+#[derive(Debug)]
+pub struct Turn {
     walks: Arc<Walks>,
     walk: Walk,
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.walks.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.walk);
+        self.walks.set().remove(&self.walk);
     }
 }
 

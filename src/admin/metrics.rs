@@ -2,10 +2,7 @@
 //!
 //! Names are stable, labels are codes of closed lists: no service, no agency, no place, no number of anything.
 
-use std::{
-    fs,
-    sync::{Arc, atomic::AtomicU64},
-};
+use std::{fs, sync::atomic::AtomicU64};
 
 use axum::{
     extract::State,
@@ -29,8 +26,8 @@ use prometheus_client::{
 };
 
 use crate::{
-    programme::Programme,
-    referral::{Flow, System},
+    programme::{InForce, Programme},
+    referral::{Flow, System, Walk},
     spool::{Error, list::Kind},
 };
 
@@ -55,9 +52,14 @@ struct OfFlow {
     flow: &'static str,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OfWalk {
+    walk: &'static str,
+}
+
 /// The page.
-pub(super) async fn page(State(programme): State<Arc<Programme>>) -> Response {
-    match text(&programme) {
+pub(super) async fn page(State(in_force): State<InForce>) -> Response {
+    match text(&in_force.now()) {
         Ok(text) => {
             ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response()
         }
@@ -92,10 +94,18 @@ fn state(programme: &Programme, registry: &mut Registry) -> Result<(), Error> {
     registry.register("operator_list_entries", "Open entries on the operator's list", entries.clone());
     let oldest = Gauge::<f64, AtomicU64>::default();
     registry.register_with_unit("oldest_unsettled", "Age of the oldest unsettled delivery", Unit::Seconds, oldest.clone());
+    let walks = Family::<OfWalk, Gauge>::default();
+    let help = "When a reading of changed cases last came to its end";
+    registry.register_with_unit("walk_last_success_timestamp", help, Unit::Seconds, walks.clone());
 
     let (standing, ended, open, unsettled) = programme
         .spool
         .read(|reading| Ok((reading.standing()?, reading.settled()?, reading.open_entries()?, reading.oldest_unsettled()?)))?;
+    for walk in Walk::ALL {
+        if let Some(walked) = programme.spool.read(|reading| reading.walked(*walk))? {
+            walks.get_or_create(&OfWalk { walk: walk.code() }).set(walked.timestamp());
+        }
+    }
     for (outcome, count) in ended {
         if let Some((errand, state)) = outcome.split_once(' ') {
             settled.get_or_create(&Standing { errand: errand.to_owned(), state: state.to_owned() }).inc_by(count);

@@ -45,8 +45,8 @@ pub(super) fn open(programme: &Programme) -> Result<Vec<Open>, Error> {
 fn of_entry(entry: &Entry, now: DateTime<Utc>) -> Option<Open> {
     let topic = Topic::of_entry(entry.kind, entry.reason)?;
     let level = match topic {
-        // Again after a day, and each day that nobody has said that UNHCR was informed.
-        Topic::WithdrawnAfterSend => (now - entry.made).num_days().max(0),
+        // Again after a day, and each day that nobody has said that it was dealt with.
+        Topic::WithdrawnAfterSend | Topic::WithdrawnByUnhcr => (now - entry.made).num_days().max(0),
         Topic::Undecided => i64::from(now - entry.made >= UNDECIDED_AGAIN),
         _ => 0,
     };

@@ -26,6 +26,8 @@ codes! {
         NumberAlreadyDelivered = "number_already_delivered",
         /// A referral that left was withdrawn.
         WithdrawnAfterSend = "withdrawn_after_send",
+        /// UNHCR withdrew a request.
+        WithdrawnByUnhcr = "withdrawn_by_unhcr",
         /// Two sides say different things.
         Conflict = "conflict",
         /// Fields did not stick in Primero.
@@ -69,6 +71,7 @@ impl Topic {
             Kind::ChangedAfterDelivery => Self::ChangedAfterDelivery,
             Kind::NumberAlreadyDelivered => Self::NumberAlreadyDelivered,
             Kind::WithdrawnAfterSend => Self::WithdrawnAfterSend,
+            Kind::WithdrawnByUnhcr => Self::WithdrawnByUnhcr,
             Kind::Conflict => Self::Conflict,
             Kind::NotStored => Self::NotStored,
             Kind::ReferralsNotRead => Self::ReferralsNotRead,
@@ -96,6 +99,7 @@ impl Topic {
             Self::ChangedAfterDelivery => "UNHCR sent a delivered request again with other content. Nothing was changed.",
             Self::NumberAlreadyDelivered => "A delivered number came again for another person. Ask UNHCR at once.",
             Self::WithdrawnAfterSend => "A referral that left was withdrawn. UNHCR has NOT been told by this system.",
+            Self::WithdrawnByUnhcr => "UNHCR withdrew a request that is, or may be, in Primero.",
             Self::Conflict => "Two records, or the two sides, say different things.",
             Self::NotStored => "Primero did not keep some fields; the rest is there.",
             Self::ReferralsNotRead => "Changed cases cannot all be read: referrals to UNHCR may wait unseen.",

@@ -14,10 +14,10 @@ use tokio_util::sync::CancellationToken;
 use super::{Answer, Exit, Failure, Office, Request, Row, Running, execute, server::account};
 use crate::{
     activity::{Activity, Line, Log},
-    alerts::Unfit,
     clock::Clock,
     config::Settings,
-    courier, credentials,
+    courier::{self, Attempts},
+    credentials,
     daemon::{self, StartError},
     spool::{self, OpenError, Spool, seal::Sealer},
     walks::Walks,
@@ -89,15 +89,17 @@ async fn do_it_ourselves(
         let stop = CancellationToken::new();
         let probes = tokio::spawn(daemon::remember_password_probes(Arc::clone(&programme), stop.clone()));
         programme.heed_certificate().await;
-        let courier = tokio::spawn(courier::run(Arc::clone(&programme), stop.clone(), Arc::clone(&progress)));
+        let attempts = Attempts::default();
+        let courier = tokio::spawn(courier::run(Arc::clone(&programme), attempts, stop.clone(), Arc::clone(&progress)));
         let running =
             Running { programme: Arc::clone(&programme), walks: Arc::new(Walks::default()), progress, is_daemon: false };
         let ended = execute_here(Office::of(running), request, show).await;
         stop.cancel();
-        for task in [probes, courier] {
-            // One that panicked has been reported already.
-            let _ = task.await;
+        // One that panicked has been reported already.
+        if let Ok(attempts) = courier.await {
+            courier::finish(&programme, attempts).await;
         }
+        let _ = probes.await;
         if let Some(programme) = Arc::into_inner(programme) {
             programme.spool.close().await;
         }
@@ -107,6 +109,7 @@ async fn do_it_ourselves(
         let state = &settings.state;
         let spool = Spool::open(&state.directory, Sealer::new(&keys), clock.clone(), state.max_size, log(settings))
             .map_err(|error| refused(settings, error.into()))?;
+        spool.count_days_in(settings.schedule.time_zone);
         let office = Office { settings: settings.clone(), spool: spool.clone(), clock, running: None };
         let ended = execute_here(office, request, show).await;
         spool.close().await;
@@ -177,10 +180,8 @@ fn locked(directory: &Path, socket: &Path) -> String {
 #[must_use]
 pub fn start_failure(error: &StartError) -> Failure {
     let exit = match error {
-        StartError::Mapping(_) | StartError::Client { .. } | StartError::Alerts(Unfit::Client { .. }) => Exit::Configuration,
-        StartError::Credentials(_) | StartError::Alerts(Unfit::Credentials(_)) | StartError::State(OpenError::KeyMissing(_)) => {
-            Exit::Outside
-        }
+        StartError::Unfit(objections) if objections.are_configuration() => Exit::Configuration,
+        StartError::Unfit(_) | StartError::State(OpenError::KeyMissing(_)) => Exit::Outside,
         StartError::State(_) | StartError::Spool(_) | StartError::Listen { .. } => Exit::Failed,
     };
     Failure { exit, said: error.to_string() }

@@ -5,13 +5,14 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::status::StatusRow;
 use crate::{
     activity::Basis,
-    reason::Reason,
-    referral::{CaseId, Decision, Errand, InterventionNumber, OutgoingId, Walk},
-    spool::{
-        delivery::Delivery,
-        list::{Entry, Kind},
+    referral::{CaseId, Decision, InterventionNumber, OutgoingId, Walk},
+    spool::{delivery::Delivery, list::Entry},
+    standing::{
+        FlowNow,
+        listed::{for_number, listed},
     },
     words::words,
 };
@@ -32,6 +33,12 @@ pub enum Row {
     Notice(Box<NoticeRow>),
     /// Whether a target took a test message.
     Told(ToldRow),
+    /// How the programme stands.
+    Status(Box<StatusRow>),
+    /// How a flow stands.
+    Flow(FlowRow),
+    /// How far a module was read.
+    Cursor(CursorRow),
 }
 
 /// Whether a target took a test message.
@@ -43,6 +50,56 @@ pub struct ToldRow {
     pub taken: bool,
     /// Why it did not.
     pub why: Option<String>,
+}
+
+/// How a flow stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FlowRow {
+    /// Which.
+    pub flow: String,
+    /// `on`, `off` in the configuration, `paused` by a person, or `no_agreement`: without a valid one.
+    pub state: String,
+    /// Since when it is paused.
+    pub paused_since: Option<DateTime<Utc>>,
+    /// The role of the person who paused it.
+    pub paused_by: Option<String>,
+    /// Why.
+    pub paused_because: Option<String>,
+    /// How many deliveries of it are unsettled.
+    pub waiting: u64,
+}
+
+impl FlowRow {
+    /// The row of a flow.
+    #[must_use]
+    pub fn new(now: FlowNow, waiting: u64) -> Self {
+        let FlowNow { flow, state, pause } = now;
+        Self {
+            flow: flow.code().to_owned(),
+            state: state.code().to_owned(),
+            paused_since: pause.as_ref().map(|pause| pause.since),
+            paused_because: pause.as_ref().and_then(|pause| pause.reason).map(|reason| reason.code().to_owned()),
+            paused_by: pause.map(|pause| pause.by),
+            waiting,
+        }
+    }
+}
+
+/// How far a walk has read a module of Primero.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CursorRow {
+    /// Which walk.
+    pub walk: String,
+    /// Which module.
+    pub module: String,
+    /// Every change up to this time of Primero was read; `None` before the first walk.
+    pub read_up_to: Option<DateTime<Utc>>,
+    /// How many seconds ago that was.
+    pub age_s: Option<i64>,
+    /// Where the first walk begins; nothing before it is ever read.
+    pub start_from: DateTime<Utc>,
+    /// Since when no walk of this kind has come to its end, if one began, or should have.
+    pub unfinished_since: Option<DateTime<Utc>>,
 }
 
 /// An entry of the operator's list.
@@ -89,15 +146,11 @@ impl EntryRow {
     /// The row of an entry; `delivery` is the one that it is about.
     #[must_use]
     pub fn new(entry: &Entry, delivery: Option<&Delivery>) -> Self {
-        // A kind without a reason of its own is called like one.
-        let reason = entry.reason.or_else(|| Reason::from_code(entry.kind.code())).unwrap_or(Reason::Late);
-        let words = words(reason);
-        let own = stopped_by_a_person(entry).or_else(|| not_read(entry));
-        let (happened, to_do) = own.unwrap_or((words.happened, words.to_do));
+        let told = listed(entry);
         Self {
             entry: entry.id.0,
             kind: entry.kind.code().to_owned(),
-            title: title(entry).to_owned(),
+            title: told.title.to_owned(),
             reason: entry.reason.map(|reason| reason.code().to_owned()),
             delivery: entry.delivery.map(|id| id.0),
             errand: entry.errand.map(|errand| errand.code().to_owned()),
@@ -110,8 +163,8 @@ impl EntryRow {
             count: entry.count,
             since: entry.made,
             closed: entry.closed,
-            what_happened: happened.to_owned(),
-            what_to_do: for_number(to_do, entry.id.0),
+            what_happened: told.happened.to_owned(),
+            what_to_do: told.to_do,
         }
     }
 }
@@ -191,7 +244,7 @@ impl DeliveryRow {
             behind: delivery.behind.map(|id| id.0),
             may_have_acted: delivery.may_have_acted,
             what_happened: told.map(|words| words.happened.to_owned()),
-            what_to_do: told.map(|words| for_number(words.to_do, delivery.id.0)),
+            what_to_do: told.map(|words| for_number(words.to_do, delivery.id)),
         }
     }
 }
@@ -303,94 +356,6 @@ impl std::fmt::Debug for NoticeRow {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("NoticeRow(…)")
     }
-}
-
-/// What a person stopped although it may stand on the other side: trying again is no way out any more.
-fn stopped_by_a_person(entry: &Entry) -> Option<(&'static str, &'static str)> {
-    if (entry.kind, entry.reason) != (Kind::Stopped, Some(Reason::Unconfirmed)) {
-        return None;
-    }
-    Some(if entry.errand == Some(Errand::SendReferral) {
-        (
-            "It was stopped here, but it may have reached UNHCR before.",
-            "Ask UNHCR whether the referral arrived, and tell them that it is stopped. Then `referrald deliveries resolve ID --by ROLE`.",
-        )
-    } else {
-        (
-            "It was stopped here, but something of it stands, or may stand, in Primero. UNHCR was told nothing.",
-            "Look at the case in Primero and tell UNHCR what stands there. Then `referrald deliveries resolve ID --by ROLE`.",
-        )
-    })
-}
-
-/// Readings that do not come to their end: the reason says what stood in the way, and this what that means.
-const fn not_read(entry: &Entry) -> Option<(&'static str, &'static str)> {
-    let happened = match entry.kind {
-        Kind::ReferralsNotRead => {
-            "Changed cases could not all be read for too long: referrals to UNHCR may wait unseen in Primero."
-        }
-        Kind::DecisionsNotRead => {
-            "Changed cases could not all be read for too long: decisions on requests of UNHCR may wait unseen in Primero."
-        }
-        Kind::Held
-        | Kind::Late
-        | Kind::Refused
-        | Kind::Withheld
-        | Kind::Stopped
-        | Kind::ChangedAfterDelivery
-        | Kind::NumberAlreadyDelivered
-        | Kind::WithdrawnAfterSend
-        | Kind::Conflict
-        | Kind::Differs
-        | Kind::NotStored
-        | Kind::NotTaken
-        | Kind::InboxRefused
-        | Kind::ToPrimeroSilent
-        | Kind::ToDtpSilent
-        | Kind::Undecided
-        | Kind::NearMiss
-        | Kind::DiskNearlyFull => return None,
-    };
-    let to_do = "`referrald check` says what is wrong with Primero or our role there; with `not_as_promised`, ask the Primero \
-                 administrator for records that are damaged. It leaves by itself when a reading comes to its end. Phone if a \
-                 child cannot wait.";
-    Some((happened, to_do))
-}
-
-fn title(entry: &Entry) -> &'static str {
-    let flow2 = entry.errand == Some(Errand::SendReferral);
-    match entry.kind {
-        Kind::Held if flow2 => "not sent to UNHCR: waits for a person",
-        Kind::Held => "waits for a person",
-        Kind::Late if flow2 => "not sent to UNHCR: late",
-        Kind::Late => "late",
-        Kind::Refused if flow2 => "not sent to UNHCR: refused",
-        Kind::Refused => "refused",
-        Kind::Withheld => "not sent to UNHCR: withheld",
-        Kind::Stopped if flow2 => "not sent to UNHCR: given up",
-        Kind::Stopped => "given up",
-        Kind::ChangedAfterDelivery => "changed after delivery",
-        Kind::NumberAlreadyDelivered => "number delivered before for another person",
-        Kind::WithdrawnAfterSend => "withdrawn after it was sent: UNHCR has NOT been told by this system",
-        Kind::Conflict => "two sides say different things",
-        Kind::Differs => "differs from what UNHCR sent",
-        Kind::NotStored => "not stored in Primero",
-        Kind::NotTaken => "items of a post not taken",
-        Kind::InboxRefused => "posts refused",
-        Kind::ReferralsNotRead => "referrals in Primero not read",
-        Kind::DecisionsNotRead => "decisions in Primero not read",
-        Kind::ToPrimeroSilent => "referrals from UNHCR: nothing taken or told for long",
-        Kind::ToDtpSilent => "referrals to UNHCR: nothing taken or told for long",
-        Kind::Undecided if flow2 => "sent to UNHCR and not decided",
-        Kind::Undecided => "referral from UNHCR not decided",
-        Kind::NearMiss => "a service for UNHCR without a referral",
-        Kind::DiskNearlyFull => "the disk is nearly full",
-    }
-}
-
-/// Puts the number where the sentence says `ID`.
-fn for_number(text: &str, id: i64) -> String {
-    text.replace(" ID", &format!(" {id}"))
 }
 
 fn counted(count: u64, what: &str) -> String {

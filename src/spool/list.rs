@@ -32,6 +32,8 @@ codes! {
         NumberAlreadyDelivered = "number_already_delivered",
         /// A referral that left was withdrawn; UNHCR has not been told by this system.
         WithdrawnAfterSend = "withdrawn_after_send",
+        /// UNHCR withdrew a request that is, or may be, in Primero.
+        WithdrawnByUnhcr = "withdrawn_by_unhcr",
         /// Two sides say different things.
         Conflict = "conflict",
         /// Staff changed what we wrote, or an identity value differs.
@@ -224,6 +226,32 @@ impl Reading<'_> {
     /// The open entries, oldest first.
     pub fn open_entries(&self) -> Result<Vec<Entry>, Error> {
         self.entries("e.closed IS NULL", 0)
+    }
+
+    /// Of the open entries those after a number, oldest first, at most so many.
+    pub fn open_entries_after(&self, after: DeliveryId, most: usize) -> Result<Vec<Entry>, Error> {
+        let mut entries = self.entries("e.closed IS NULL AND e.id > ?1", after.0)?;
+        entries.truncate(most);
+        Ok(entries)
+    }
+
+    /// How many entries are open, and when the oldest was made.
+    pub fn list_size(&self) -> Result<(u64, Option<DateTime<Utc>>), Error> {
+        let mut statement = self.connection.prepare_cached("SELECT count(*), min(made) FROM entries WHERE closed IS NULL")?;
+        let (count, oldest) = statement.query_row([], |row| Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?)))?;
+        Ok((count, oldest.and_then(DateTime::from_timestamp_millis)))
+    }
+
+    /// How many entries of each kind are open.
+    pub fn open_by_kind(&self) -> Result<Vec<(Kind, u64)>, Error> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT kind, count(*) FROM entries WHERE closed IS NULL GROUP BY kind ORDER BY kind")?;
+        let rows = statement.query_map([], |row| {
+            let mut cells = Cells::of(row);
+            Ok((cells.code(Kind::from_code)?.ok_or_else(|| cells.unreadable())?, cells.get()?))
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// An entry by its own number, or all open entries of a delivery.

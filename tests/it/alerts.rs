@@ -63,7 +63,7 @@ async fn every_entry_that_needs_somebody_is_told_with_its_number_and_that_it_is_
         assert!(said.contains(&format!("{topic} open 1 [{id}]")), "{kind}: {said:?}");
         world.pass(MINUTE).await;
         assert_eq!(hook.said(), Vec::<String>::new(), "{kind}: told once");
-        let resolved = world.daemon().programme.spool.write(move |tx| tx.resolve(id, "manager", None)).await;
+        let resolved = world.daemon().programme().spool.write(move |tx| tx.resolve(id, "manager", None)).await;
         assert_eq!(resolved.unwrap(), 1);
         world.pass(MINUTE).await;
         assert_eq!(hook.said(), Vec::<String>::new(), "{kind}: what follows is told together");
@@ -78,7 +78,7 @@ async fn every_entry_that_needs_somebody_is_told_with_its_number_and_that_it_is_
         );
         world.end_whatever().await;
     }
-    assert_eq!(topics, 14, "most kinds of entries are told");
+    assert_eq!(topics, 15, "most kinds of entries are told");
 }
 
 #[tokio::test]
@@ -411,6 +411,36 @@ async fn alerts_without_a_target_refuse_the_start_and_so_does_a_token_that_canno
     world.refer(json!([intervention(NUMBER, json!({}))])).await;
     world.pass(HOUR).await;
     assert_eq!(hook.asked(), 0);
+    world.end_whatever().await;
+}
+
+#[tokio::test]
+async fn other_targets_are_told_from_a_reload_on_and_know_nothing_of_what_others_heard() {
+    let (hook, other) = (Hook::new().await, Hook::new().await);
+    let mut world = with_entry(Kind::Conflict, &with_hook(&hook, &[])).await;
+    world.pass(SECOND).await;
+    let id = world.entries()[0].id;
+    assert_eq!(hook.said(), [format!("conflict open 1 [{id}]")]);
+    let more = ("REFERRALD__ALERTS__WEBHOOK__SECOND_STAGE_URL", other.url.as_str());
+    world.change_settings(&with_hook(&hook, &[more]));
+    world.reload().await;
+    world.pass(4 * HOUR).await;
+    assert_eq!((hook.said(), other.said()), (vec![], vec![format!("conflict open 1 [{id}]")]));
+    // Without a target nothing changes.
+    world.change(|settings| settings.alerts.webhook.as_mut().unwrap().token_file = Some("/none".into()));
+    let refused = world.try_reload().await.expect_err("there is no token").to_string();
+    assert_eq!(refused, "/none: there is no such file (hint: look at the path in the configuration)");
+    let resolved = world.daemon().programme().spool.write(move |tx| tx.resolve(id, "manager", None)).await;
+    assert_eq!(resolved.unwrap(), 1);
+    world.pass(HOUR).await;
+    assert_eq!((hook.said(), other.said()), (vec![format!("conflict over 1 [{id}]")], vec![format!("conflict over 1 [{id}]")]));
+    // Off.
+    world.change_settings(&[]);
+    world.reload().await;
+    world.stage.dtp.faults().plant(Rule::any(), Fault::status(401));
+    world.refer(json!([intervention("989-26-TEST-0009", json!({ "individuals.progres_id": "989-TEST0009" }))])).await;
+    world.pass(HOUR).await;
+    assert_eq!(hook.asked() + other.asked(), 0);
     world.end_whatever().await;
 }
 

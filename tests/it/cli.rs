@@ -2,8 +2,12 @@
 
 mod alerts;
 mod check;
+mod flows;
+mod healthy;
 mod mapping;
 mod operator;
+mod status;
+mod withdrawal;
 
 use std::{
     io::{BufRead, BufReader},
@@ -92,6 +96,16 @@ fn every_command_explains_itself_with_an_example() {
         "notice",
         "alerts",
         "alerts test",
+        "healthy",
+        "notice record",
+        "status",
+        "flow",
+        "flow pause",
+        "flow resume",
+        "flow list",
+        "cursor",
+        "cursor show",
+        "cursor set",
         "key",
         "key new",
         "key state",
@@ -128,6 +142,16 @@ fn wrong_use_ends_with_2_and_says_what_would_be_right() {
         "deliveries release 1 --ground best_interests --decided-by someone@example.org --config site.toml",
         "deliveries stop 1 --reason because --config site.toml",
         "deliveries resolve 1 --by manager --informed-on yesterday --config site.toml",
+        "deliveries list --all --kind held --config site.toml",
+        "deliveries list --reason because --config site.toml",
+        "notice record --intervention a#b --received 2026-06-01 --by manager --config site.toml",
+        "notice record --intervention 989-1 --received 2026-06-01 --by someone@example.org --config site.toml",
+        "notice",
+        "flow pause both --by manager --config site.toml",
+        "flow pause to_dtp --config site.toml",
+        "flow pause to_dtp --by manager --reason because --config site.toml",
+        "cursor set referrals yesterday --reason missed --by manager --config site.toml",
+        "cursor set referrals 2h --by manager --config site.toml",
         "poll cases --config site.toml",
         "activity --since yesterday --config site.toml",
         "activity",
@@ -148,7 +172,7 @@ fn a_configuration_with_mistakes_ends_with_78_and_all_of_them() {
     let file = folder.path().join("site.toml");
     std::fs::write(&file, "programme = \"kakuma\"\n[dtp]\ncertificat_file = \"a.pem\"\n").expect("the file can be written");
     let file = file.display().to_string();
-    for command in ["run", "check", "certificate", "deliveries list", "poll referrals", "activity", "notice 1"] {
+    for command in ["run", "check", "certificate", "deliveries list", "poll referrals", "activity", "notice 1", "healthy"] {
         let arguments: Vec<&str> = command.split(' ').chain(["--config", &file]).collect();
         let told = said(&arguments, Some(folder.path()));
         assert!(told.contains("certificat_file") && told.ends_with("exit 78"), "{command}: {told}");

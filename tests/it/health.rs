@@ -299,8 +299,8 @@ async fn when_nothing_that_was_written_is_left_dropped_fields_hold_up_neither_a_
             assert!(matches!(world.try_walk(Walk::Referrals).await, Err(WalkError::Blocked)));
         }
         let written = world.unsettled().into_iter().find(|delivery| delivery.written).expect("one was written").id;
-        let stopped =
-            world.daemon().programme.spool.write(move |tx| Ok(tx.stop(written, Stopping::SentOtherwise, "manager").is_ok()));
+        let programme = world.daemon().programme();
+        let stopped = programme.spool.write(move |tx| Ok(tx.stop(written, Stopping::SentOtherwise, "manager").is_ok()));
         assert!(stopped.await.unwrap());
         world.pass(HOUR).await;
         if walks {
@@ -500,10 +500,9 @@ async fn the_admin_pages_tell_how_things_stand() {
         serde_json::from_str::<Value>(&page).unwrap(),
         json!({
             "ready": true, "why": null, "primero": well, "dtp": well,
-            "flows": { "to_primero": true, "to_dtp": true }, "waiting": 0, "oldest": null, "operator_list": {},
+            "flows": { "to_primero": "on", "to_dtp": "on" }, "waiting": 0, "oldest": null, "operator_list": {},
             "last_walk": { "referrals": null, "decisions": null },
-            "agreement": { "valid": true, "until": "2099-12-31T20:59:59Z" },
-            "certificate": { "until": "2090-01-01T00:00:00Z" },
+            "agreement_until": "2099-12-31T20:59:59Z", "certificate_until": "2090-01-01T00:00:00Z",
         })
     );
     world.stage.dtp.answer_with(403);

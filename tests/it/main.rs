@@ -4,12 +4,14 @@
 
 mod alarms;
 mod alerts;
+mod bad_days;
 mod cli;
 mod consent_proof;
 mod country;
 mod crash;
 mod decisions_to_dtp;
 mod decisions_to_primero;
+mod described;
 mod dtp_door;
 mod flood;
 mod flow1;
@@ -20,10 +22,13 @@ mod house;
 mod inbox;
 mod matrix;
 mod metrics;
+mod page;
 mod play;
 mod privacy;
+mod reload;
 mod sheet;
 mod shutdown;
+mod standing;
 mod state;
 mod timetable;
 mod traps;
