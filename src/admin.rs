@@ -1,6 +1,6 @@
 //! Where the operator's machines look: alive, ready, metrics. Read-only; on the loopback by default; never the inbox's address.
 
-use std::sync::{Arc, atomic::AtomicU64};
+use std::sync::atomic::AtomicU64;
 
 use axum::{
     Json, Router,
@@ -17,22 +17,23 @@ use prometheus_client::{
 use serde_json::json;
 
 use crate::{
-    programme::Programme,
+    programme::{InForce, Programme},
     referral::{Flow, System},
     spool::Error,
 };
 
-/// The admin pages of a programme.
-pub fn router(programme: Arc<Programme>) -> Router {
+/// The admin pages of whichever programme is in force.
+pub fn router(in_force: InForce) -> Router {
     Router::new()
         .route("/livez", get(|| async { "alive\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
-        .with_state(programme)
+        .with_state(in_force)
 }
 
 /// 503 only when a post could not be stored. A blocked system is content, not status: the inbox accepts all the same.
-async fn ready(State(programme): State<Arc<Programme>>) -> Response {
+async fn ready(State(in_force): State<InForce>) -> Response {
+    let programme = in_force.now();
     let stored = programme.spool.write(|tx| tx.check_room()).await;
     let why = match &stored {
         Ok(()) => None,
@@ -75,8 +76,8 @@ struct Entries {
     kind: String,
 }
 
-async fn metrics(State(programme): State<Arc<Programme>>) -> Response {
-    match text(&programme) {
+async fn metrics(State(in_force): State<InForce>) -> Response {
+    match text(&in_force.now()) {
         Ok(text) => {
             ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response()
         }

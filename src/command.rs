@@ -7,6 +7,7 @@ pub mod certificate;
 pub mod check;
 mod daemon;
 mod diagnostics;
+mod healthy;
 pub mod key;
 pub mod mapping;
 pub mod plain;
@@ -44,7 +45,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     match command {
         Command::Run { site } => {
             diagnostics::no_core_dumps();
-            daemon::run(settings(&site.config)?).await
+            daemon::run(&site.config).await
         }
         #[cfg(feature = "sandbox")]
         Command::Sandbox { programme, once } => daemon::sandbox(&programme, once).await,
@@ -75,6 +76,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Status { site } => ask(&site.config, |_| Ok(Request::Status)).await,
         Command::Flow { command } => flows(command).await,
         Command::Cursor { command } => cursor(command).await,
+        Command::Healthy { site } => healthy::ask(settings(&site.config)?.admin.listen),
         Command::Key { command: Key::New { name } } => {
             key::new_inbox_key(name.as_deref(), &mut io::stdout()).map_err(|error| match error {
                 key::Error::Name => Failure::usage(error),

@@ -58,10 +58,14 @@ pub async fn idle(programme: &Programme, progress: &watch::Sender<Progress>) {
     let _ = progress.subscribe().wait_for(idle).await;
 }
 
-/// Attempts what is due until told to stop; then takes nothing more and finishes what is under way.
-pub async fn run(programme: Arc<Programme>, stop: CancellationToken, progress: Arc<watch::Sender<Progress>>) {
-    let mut attempts = JoinSet::new();
-    let mut under_way = UnderWay::default();
+/// Attempts what is due until told to stop; then begins nothing more and hands on what is under way, without waiting for it.
+/// `under_way` are the attempts of the programme before, which end with it.
+pub async fn run(
+    programme: Arc<Programme>,
+    mut under_way: Attempts,
+    stop: CancellationToken,
+    progress: Arc<watch::Sender<Progress>>,
+) -> Attempts {
     let shared = Arc::clone(programme.spool.shared());
     loop {
         let bell = shared.bell.notified();
@@ -70,17 +74,18 @@ pub async fn run(programme: Arc<Programme>, stop: CancellationToken, progress: A
         let mut wake = Duration::MAX;
         let seen = shared.agenda().changes();
         if stop.is_cancelled() {
-            return finish(&programme, attempts, under_way).await;
+            return under_way;
         }
         for system in System::ALL {
-            while let Some((task, place)) = lend(&programme, &mut under_way, *system, &mut wake) {
-                let id = attempts.spawn(attempt(Arc::clone(&programme), task)).id();
-                under_way.tasks.insert(id, (task, place));
+            while let Some((task, place)) = lend(&programme, &under_way, *system, &mut wake) {
+                under_way.begin(&programme, task, place);
             }
         }
-        progress.send_replace(Progress { under_way: attempts.len(), seen, wake });
+        progress.send_replace(Progress { under_way: under_way.running.len(), seen, wake });
         tokio::select! {
-            Some(ended) = attempts.join_next_with_id(), if !attempts.is_empty() => under_way.ended(&programme, ended),
+            Some(ended) = under_way.running.join_next_with_id(), if !under_way.running.is_empty() => {
+                under_way.ended(&programme, ended);
+            }
             () = &mut bell => {}
             () = programme.clock.sleep_until(wake), if wake < Duration::MAX => {}
             () = stop.cancelled() => {}
@@ -90,11 +95,11 @@ pub async fn run(programme: Arc<Programme>, stop: CancellationToken, progress: A
 
 /// Waits for what is under way, but not for ever: the state may not take an ending. What is broken off then is as after a crash:
 /// at the next start whatever may have been written is looked for before anything is written.
-async fn finish(programme: &Programme, mut attempts: JoinSet<()>, mut under_way: UnderWay) {
+pub async fn finish(programme: &Programme, mut under_way: Attempts) {
     let last_moment = programme.clock.monotonic() + LAST_WAIT;
     loop {
         tokio::select! {
-            ended = attempts.join_next_with_id() => match ended {
+            ended = under_way.running.join_next_with_id() => match ended {
                 Some(ended) => under_way.ended(programme, ended),
                 None => return,
             },
@@ -109,21 +114,24 @@ async fn finish(programme: &Programme, mut attempts: JoinSet<()>, mut under_way:
              (hint: is the disk of state.directory full?)"
         );
     }
-    attempts.shutdown().await;
+    under_way.running.shutdown().await;
 }
 
 /// The attempts under way, and how many of them use Primero. Who is at DTP has a place there, also a look that sends at once.
 #[derive(Debug, Default)]
-struct UnderWay {
+pub struct Attempts {
+    running: JoinSet<()>,
     tasks: HashMap<tokio::task::Id, (Task, Option<Place>)>,
     to_primero: usize,
     using_primero: usize,
 }
 
-impl UnderWay {
-    fn begin(&mut self, errand: Errand) {
-        self.to_primero += usize::from(errand.addressee() == System::Primero);
-        self.using_primero += usize::from(errand.needs(System::Primero));
+impl Attempts {
+    fn begin(&mut self, programme: &Arc<Programme>, task: Task, place: Option<Place>) {
+        self.to_primero += usize::from(task.errand.addressee() == System::Primero);
+        self.using_primero += usize::from(task.errand.needs(System::Primero));
+        let id = self.running.spawn(attempt(Arc::clone(programme), task)).id();
+        self.tasks.insert(id, (task, place));
     }
 
     fn nobody_uses(&self, system: System, programme: &Programme) -> bool {
@@ -162,12 +170,7 @@ impl UnderWay {
 }
 
 /// Lends the next delivery for a system, if its health, and that of any other system the errand needs, allows one.
-fn lend(
-    programme: &Programme,
-    under_way: &mut UnderWay,
-    addressee: System,
-    wake: &mut Duration,
-) -> Option<(Task, Option<Place>)> {
+fn lend(programme: &Programme, under_way: &Attempts, addressee: System, wake: &mut Duration) -> Option<(Task, Option<Place>)> {
     let now = programme.clock.monotonic();
     let alone = [System::Primero, System::Dtp].map(|system| under_way.nobody_uses(system, programme));
     let place = match addressee {
@@ -225,7 +228,6 @@ fn lend(
                     health[system as usize].probe_started(Some(task.id));
                 }
             }
-            under_way.begin(task.errand);
             Some((task, place))
         }
         None => {

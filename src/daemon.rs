@@ -1,7 +1,12 @@
-//! Puts the rooms together, runs the loops, drains them.
+//! Puts the rooms together, runs the loops, drains them, and lets other settings take over while the doors stay open.
+//!
+//! What lives as long as the process stands in [`Daemon`]: listeners, state, control socket. The loops around one programme are
+//! a [`Generation`], which is exchanged as a whole.
+
+mod assembly;
+mod generation;
 
 use std::{
-    collections::BTreeSet,
     io::ErrorKind,
     net::{SocketAddr, TcpListener},
     path::PathBuf,
@@ -10,28 +15,30 @@ use std::{
 
 use tokio::{
     net::TcpSocket,
-    sync::{Mutex, mpsc, watch},
+    sync::{Mutex, mpsc},
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
 
+pub use self::assembly::{Objection, Objections};
+pub(crate) use self::generation::remember_password_probes;
+use self::{
+    assembly::{Ground, judge},
+    generation::{Generation, Lasting},
+};
 use crate::{
     activity::{Activity, Event},
     admin,
     clock::Clock,
-    config::{InboxTls, Settings},
+    config::{Problems, Settings},
     control::{self, Running},
-    courier::{self, Progress},
-    credentials::{self, ClientCertificate, Secret},
-    dtp,
-    inbox::{self, Inbox, Places},
-    mapping::{self, Mapping},
-    primero,
-    programme::{self, Fields, Programme, Standing, approval::approval},
-    referral::{System, Walk},
-    spool::{self, Listener, Spool, seal::Sealer, upkeep::StoredBlock},
-    upkeep::{self, Calendar, Ending},
-    walks::{self, WalkError, Walked, Walks},
+    courier::{self, Attempts},
+    inbox::{self, Inbox, Places, Tls},
+    programme::{InForce, Programme},
+    referral::Walk,
+    spool::{self, Listener, keys::KeysRefused, seal::Sealer},
+    upkeep,
+    walks::{Times, WalkError, Walked, Walks},
 };
 
 /// How many connections may wait to be let in; the kernel may allow fewer. A newcomer beyond them is not heard for a second or more.
@@ -40,26 +47,15 @@ const MOST_UNGREETED: u32 = 4096;
 /// Why the daemon refuses to start: only what makes accepting unsafe.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The mapping.
-    #[error("{0}")]
-    Mapping(#[from] mapping::Problems),
-    /// A secret file, a certificate.
+    /// Configuration, credentials, mapping: all that speaks against them.
     #[error(transparent)]
-    Credentials(#[from] credentials::Error),
+    Unfit(#[from] Objections),
     /// The state.
     #[error(transparent)]
     State(#[from] spool::OpenError),
     /// The state, once open.
     #[error(transparent)]
     Spool(#[from] spool::Error),
-    /// A client could not be made.
-    #[error("{key}: {source}")]
-    Client {
-        /// The section of the configuration.
-        key: &'static str,
-        /// Why.
-        source: primero::Unusable,
-    },
     /// An address.
     #[error("{key} = \"{address}\": {}", cannot_listen(source))]
     Listen {
@@ -73,11 +69,11 @@ pub enum StartError {
 }
 
 impl StartError {
-    /// Whether configuration or mapping must be changed, rather than something outside.
+    /// Whether configuration, credentials or mapping must be changed, rather than something about the state or the machine.
     #[must_use]
     pub const fn is_configuration(&self) -> bool {
         match self {
-            Self::Mapping(_) | Self::Credentials(_) | Self::Client { .. } => true,
+            Self::Unfit(_) => true,
             Self::State(_) | Self::Spool(_) | Self::Listen { .. } => false,
         }
     }
@@ -86,73 +82,23 @@ impl StartError {
 /// A running daemon.
 #[derive(Debug)]
 pub struct Daemon {
-    /// What its loops share.
-    pub programme: Arc<Programme>,
     /// Its walks.
     pub walks: Arc<Walks>,
     /// Where DTP posts.
     pub inbox: SocketAddr,
     /// Where the operator looks.
     pub admin: SocketAddr,
-    progress: Arc<watch::Sender<Progress>>,
-    endings: Vec<Ending>,
-    calendar: Arc<Mutex<Calendar>>,
-    stop: CancellationToken,
-    courier_stop: CancellationToken,
-    loops: JoinSet<()>,
-    courier: tokio::task::JoinHandle<()>,
+    in_force: InForce,
+    lasting: Lasting,
+    places: Arc<Places>,
+    inbox_tls: Option<Tls>,
+    doors: JoinSet<()>,
+    generation: Mutex<Generation>,
 }
 
 /// Puts a programme together: credentials, mapping, state, clients. Nothing runs yet and nothing was asked of anybody.
 pub fn assemble(settings: Settings, clock: Clock, listener: Listener) -> Result<Programme, StartError> {
-    let keys = credentials::state_keys(&settings.state.key_files)?;
-    let mapping = Mapping::load(&settings.mapping_directory)?;
-    let judged = approval(&settings, &mapping);
-    if !judged.refused.is_empty() {
-        return Err(mapping::Problems(judged.refused).into());
-    }
-    judged.warned.iter().for_each(|warned| tracing::warn!("{warned}"));
-    credentials::refuse_sandbox(&settings)?;
-    let certificate = ClientCertificate::of(&settings)?;
-    let password = Secret::read(&settings.primero.password_file)?;
-    let subscription_key = Secret::read(&settings.dtp.subscription_key_file)?;
-    let primero_tls = match settings.primero.url.scheme() {
-        "http" => None,
-        _ => Some(credentials::tls_client_config(settings.primero.ca_file.as_deref(), None)?),
-    };
-    let dtp_tls = credentials::tls_client_config(settings.dtp.ca_file.as_deref(), Some(&certificate))?;
-
-    let spool = Spool::open(&settings.state.directory, Sealer::new(&keys), clock.clone(), settings.state.max_size, listener)?;
-    let secret = |parts: &[&str]| spool.identity().digest("secret", parts.join("\n").as_bytes());
-    let secrets = [
-        secret(&[&settings.primero.user_name, password.reveal()]),
-        secret(&[subscription_key.reveal(), &certificate.thumbprint]),
-    ];
-    let health = Programme::restored_health(&spool, &clock, &secrets)?;
-    let gate = Arc::new(match Programme::password_refused(&health) {
-        Some(next_probe) => primero::Gate::refused(clock.clone(), next_probe),
-        None => primero::Gate::unproven(clock.clone()),
-    });
-    let client = |key| move |source| StartError::Client { key, source };
-    let primero = primero::Client::new(&settings.primero, password.reveal(), primero_tls, clock.clone(), Arc::clone(&gate))
-        .map_err(client("primero"))?;
-    let thumbprint = settings.dtp.thumbprint_header.as_ref().map(|_| certificate.thumbprint.as_str());
-    let dtp =
-        dtp::Client::new(&settings.dtp, dtp_tls, subscription_key.reveal(), thumbprint, clock.clone()).map_err(client("dtp"))?;
-    Ok(Programme {
-        fields: Fields::of(&settings, &mapping),
-        administrator: programme::administrator(&settings),
-        standing: Standing::new(&settings, health),
-        certificate_ends: certificate.not_after,
-        settings,
-        mapping,
-        primero,
-        gate,
-        dtp,
-        spool,
-        clock,
-        secrets,
-    })
+    judge(settings)?.first_programme(clock, listener)
 }
 
 impl Daemon {
@@ -163,8 +109,10 @@ impl Daemon {
         listener: Listener,
         ticks: mpsc::Receiver<()>,
     ) -> Result<Self, StartError> {
-        let tls = settings.inbox.tls.as_ref().map(|tls: &InboxTls| credentials::tls_server_config(tls)).transpose()?;
-        let programme = Arc::new(assemble(settings, clock, listener)?);
+        let mut parts = judge(settings)?;
+        let inbox_tls = parts.inbox_tls.take().map(Tls::new);
+        let in_force = InForce::new(parts.first_programme(clock, listener)?);
+        let programme = in_force.now();
         let settings = &programme.settings;
         let inbox_listener = listen("inbox.listen", settings.inbox.listen)?;
         let admin_listener = listen("admin.listen", settings.admin.listen)?;
@@ -176,27 +124,23 @@ impl Daemon {
         let places = Places::new(settings.inbox.max_connections);
 
         programme.heed_certificate().await;
-        let (stop, courier_stop) = (CancellationToken::new(), CancellationToken::new());
-        let progress = Arc::new(watch::Sender::default());
-        let walks = Arc::new(Walks::default());
-        let endings = endings(&programme);
-        let calendar = Arc::default();
-        let mut loops = JoinSet::new();
-        let router = Inbox::new(Arc::clone(&programme), Arc::clone(&places)).router();
-        loops.spawn(serve("inbox", inbox_listener, tls, places, router, stop.clone()));
-        loops.spawn(serve("admin", admin_listener, None, Places::new(64), admin::router(Arc::clone(&programme)), stop.clone()));
-        loops.spawn(upkeep::run(Arc::clone(&programme), endings.clone(), Arc::clone(&calendar), stop.clone()));
-        loops.spawn(walks::run(Arc::clone(&programme), Arc::clone(&walks), ticks, stop.clone()));
-        loops.spawn(remember_password_probes(Arc::clone(&programme), stop.clone()));
-        match control::server::listen(&socket(&programme.settings)) {
+        let lasting = Lasting::default();
+        let walks = Arc::clone(&lasting.walks);
+        let end = &lasting.end;
+        let mut doors = JoinSet::new();
+        let router = Inbox::new(in_force.clone(), Arc::clone(&places)).router();
+        doors.spawn(serve("inbox", inbox_listener, inbox_tls.clone(), Arc::clone(&places), router, end.clone()));
+        doors.spawn(serve("admin", admin_listener, None, Places::new(64), admin::router(in_force.clone()), end.clone()));
+        match control::server::listen(&socket(settings)) {
             Ok(socket) => {
-                let running = Running {
-                    programme: Arc::clone(&programme),
+                let (in_force, walks, progress) = (in_force.clone(), Arc::clone(&walks), Arc::clone(&lasting.progress));
+                let running = move || Running {
+                    programme: in_force.now(),
                     walks: Arc::clone(&walks),
                     progress: Arc::clone(&progress),
                     is_daemon: true,
                 };
-                loops.spawn(control::server::serve(socket, running, stop.clone()));
+                doors.spawn(control::server::serve(socket, running, end.clone()));
             }
             // Accepting is safe without it, so it does not keep the daemon from starting.
             Err(error) => tracing::error!(
@@ -205,41 +149,143 @@ impl Daemon {
                  than 90 characters?)"
             ),
         }
-        let courier = tokio::spawn(courier::run(Arc::clone(&programme), courier_stop.clone(), Arc::clone(&progress)));
-
-        let line = Activity {
-            mapping: Some(programme.mapping.version().to_owned()),
-            agreement: Some(programme.settings.agreement.reference.clone()),
-            ..Activity::new(Event::Started)
-        };
+        let generation = Generation::begin(&programme, Attempts::default(), Times::new(ticks), &lasting);
+        let line = in_force_line(Event::Started, &programme);
         programme.spool.write(move |tx| tx.tell(line)).await?;
-        Ok(Self { programme, walks, inbox, admin, progress, endings, calendar, stop, courier_stop, loops, courier })
+        drop(programme);
+        let generation = Mutex::new(generation);
+        Ok(Self { walks, inbox, admin, in_force, lasting, places, inbox_tls, doors, generation })
+    }
+
+    /// The programme in force.
+    #[must_use]
+    pub fn programme(&self) -> Arc<Programme> {
+        self.in_force.now()
     }
 
     /// Waits until nothing is under way and nothing can be attempted now.
     pub async fn idle(&self) {
-        courier::idle(&self.programme, &self.progress).await;
+        courier::idle(&self.programme(), &self.lasting.progress).await;
     }
 
     /// One walk now.
     pub async fn walk(&self, walk: Walk) -> Result<Walked, WalkError> {
-        self.walks.run(&self.programme, walk).await
+        self.walks.run(&self.programme(), walk).await
     }
 
     /// One turn of upkeep now.
     pub async fn upkeep(&self) -> Result<(), spool::Error> {
-        upkeep::turn(&self.programme, &self.endings, &mut *self.calendar.lock().await).await
+        upkeep::turn(&self.programme(), &mut *self.lasting.calendar.lock().await).await
+    }
+
+    /// Lets other settings take over, if nothing speaks against them; else everything goes on as before, and every reason is told.
+    /// Posts are taken all the while. An attempt under way ends with the programme with which it began.
+    pub async fn reload(&self, settings: Result<Settings, Problems>) -> Result<(), Objections> {
+        let mut generation = self.generation.lock().await;
+        let reloaded = match settings {
+            Ok(settings) => self.take_over(settings, &mut generation).await,
+            Err(problems) => Err(problems.into()),
+        };
+        if let Err(objections) = &reloaded {
+            for objection in &objections.0 {
+                tracing::error!("the new configuration is refused, the old one goes on: {objection}");
+            }
+            let count = Some(objections.0.len() as u64);
+            let line = Activity { count, ..Activity::new(Event::ConfigurationRejected) };
+            if let Err(error) = self.programme().spool.write(move |tx| tx.tell(line)).await {
+                tracing::error!(%error, "the state did not take that a configuration was refused");
+            }
+        }
+        reloaded
+    }
+
+    async fn take_over(&self, settings: Settings, generation: &mut Generation) -> Result<(), Objections> {
+        let old = self.programme();
+        let spool = &old.spool;
+        let mut objections = self.fixed(&old.settings, &settings);
+        let mut parts = match judge(settings) {
+            Ok(parts) => parts,
+            Err(Objections(more)) => {
+                objections.extend(more);
+                return Err(Objections(objections));
+            }
+        };
+        let sealer = Sealer::new(&parts.keys);
+        let missing = spool.missing_key(&sealer).map_err(KeysRefused::from);
+        match missing.and_then(|missing| missing.map_or(Ok(()), |name| Err(KeysRefused::Missing(name)))) {
+            Ok(()) => {}
+            Err(refused) => objections.push(Objection::State(refused.to_string())),
+        }
+        let inbox_tls = parts.inbox_tls.take();
+        let same_password = parts.secrets(spool)[0] == old.secrets[0] && parts.settings.primero.url == old.settings.primero.url;
+        let ground = Ground {
+            spool: spool.clone(),
+            clock: old.clock.clone(),
+            standing: Arc::clone(&old.standing),
+            gate: same_password.then(|| Arc::clone(&old.gate)),
+        };
+        let new = match parts.programme(ground) {
+            Ok(new) if objections.is_empty() => Arc::new(new),
+            Ok(_) => return Err(Objections(objections)),
+            Err(Objections(more)) => {
+                objections.extend(more);
+                return Err(Objections(objections));
+            }
+        };
+        let line = in_force_line(Event::ConfigurationReloaded, &new);
+        let changed: Vec<_> = new.changed_secrets(&old).collect();
+        let stored = spool.change_keys(sealer, move |tx| {
+            changed.into_iter().try_for_each(|system| tx.unblock(system))?;
+            tx.tell(line)
+        });
+        stored.await.map_err(|refused| Objections(vec![Objection::State(refused.to_string())]))?;
+        spool.allow_size(new.settings.state.max_size);
+        self.places.allow(new.settings.inbox.max_connections);
+        if let (Some(door), Some(new)) = (&self.inbox_tls, inbox_tls) {
+            door.exchange(new);
+        }
+
+        let (attempts, times) = generation.end().await;
+        new.take_over(&old);
+        self.in_force.put(Arc::clone(&new));
+        *generation = Generation::begin(&new, attempts, times, &self.lasting);
+        new.heed_certificate().await;
+        new.spool.shared().ring();
+        Ok(())
+    }
+
+    /// What has changed although it cannot.
+    fn fixed(&self, old: &Settings, new: &Settings) -> Vec<Objection> {
+        let listens = |tls: &Settings| tls.inbox.tls.is_some();
+        [
+            ("programme", old.programme != new.programme),
+            ("environment", old.environment != new.environment),
+            ("inbox.listen", old.inbox.listen != new.inbox.listen),
+            ("inbox.tls", listens(old) != listens(new)),
+            ("admin.listen", old.admin.listen != new.admin.listen),
+            ("state.directory", old.state.directory != new.state.directory),
+            ("activity.file", old.activity_file != new.activity_file),
+        ]
+        .into_iter()
+        .filter_map(|(key, changed)| changed.then_some(Objection::Fixed(key)))
+        .collect()
     }
 
     /// Takes no more, finishes the attempts under way, and closes the state. It does not wait for ever: what cannot be finished,
     /// because the state takes no ending, is named in the log and looked at again at the next start.
     pub async fn stop(self) {
-        let Self { programme, stop, courier_stop, mut loops, courier, .. } = self;
-        stop.cancel();
-        courier_stop.cancel();
-        while loops.join_next().await.is_some() {}
-        // A courier that panicked has been reported already.
-        let _ = courier.await;
+        let Self { in_force, lasting, mut doors, generation, .. } = self;
+        let programme = in_force.now();
+        drop(in_force);
+        lasting.end.cancel();
+        let finished = async {
+            let (attempts, times) = generation.into_inner().end().await;
+            drop(times);
+            courier::finish(&programme, attempts).await;
+            lasting.walks.ended().await;
+        };
+        let closed = async { while doors.join_next().await.is_some() {} };
+        tokio::join!(finished, closed);
         if let Err(error) = programme.spool.write(|tx| tx.tell(Activity::new(Event::ShutDown))).await {
             tracing::error!(%error, "the state did not take the last line");
         }
@@ -254,12 +300,12 @@ impl Daemon {
 impl Daemon {
     /// Breaks everything off where it stands, and returns when the state is unlocked.
     pub async fn abandon(self) {
-        let Self { mut programme, stop, mut loops, courier, .. } = self;
-        courier.abort();
-        // An aborted task ends with an error; that is what was asked for.
-        let _ = courier.await;
-        loops.shutdown().await;
-        stop.cancel();
+        let Self { in_force, lasting, mut doors, generation, .. } = self;
+        let mut programme = in_force.now();
+        drop(in_force);
+        generation.into_inner().abandon().await;
+        doors.shutdown().await;
+        lasting.end.cancel();
         // Connections and walks under way hold the programme until they have seen that.
         loop {
             match Arc::try_unwrap(programme) {
@@ -268,6 +314,15 @@ impl Daemon {
             }
             tokio::task::yield_now().await;
         }
+    }
+}
+
+/// What is said of a programme when it comes into force.
+fn in_force_line(event: Event, programme: &Programme) -> Activity {
+    Activity {
+        mapping: Some(programme.mapping.version().to_owned()),
+        agreement: Some(programme.settings.agreement.reference.clone()),
+        ..Activity::new(event)
     }
 }
 
@@ -292,7 +347,7 @@ fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartEr
 async fn serve(
     name: &'static str,
     listener: TcpListener,
-    tls: Option<rustls::ServerConfig>,
+    tls: Option<Tls>,
     places: Arc<Places>,
     router: axum::Router,
     stop: CancellationToken,
@@ -300,43 +355,6 @@ async fn serve(
     if let Err(error) = inbox::serve(listener, tls, places, router, stop).await {
         tracing::error!(%error, "the {name} listener has ended");
     }
-}
-
-/// Every probe of the password is stored before another process could make it again.
-pub(crate) async fn remember_password_probes(programme: Arc<Programme>, stop: CancellationToken) {
-    let mut standing = programme.gate.subscribe();
-    loop {
-        tokio::select! {
-            changed = standing.changed() => if changed.is_err() { return },
-            () = stop.cancelled() => return,
-        }
-        let now = *standing.borrow_and_update();
-        let primero::Standing::Refused { next_probe } = now else { continue };
-        let wall = programme.clock.now();
-        let block = StoredBlock {
-            addressee: System::Primero,
-            reason: crate::reason::Reason::Unauthorized,
-            since: wall,
-            next_probe: wall + next_probe.saturating_sub(programme.clock.monotonic()),
-            secret: programme.secrets[System::Primero as usize],
-        };
-        if let Err(error) = programme.spool.write(move |tx| tx.block(&block)).await {
-            tracing::error!(%error, "could not store when the password is tried next");
-        }
-    }
-}
-
-/// What ends some day: agreement, client certificate, inbox keys.
-fn endings(programme: &Programme) -> Vec<Ending> {
-    let settings = &programme.settings;
-    let keys = settings.inbox.keys.iter().filter_map(|key| key.expires).collect::<BTreeSet<_>>();
-    [
-        Ending { event: Event::AgreementExpiring, until: settings.agreement.valid_until },
-        Ending { event: Event::CertificateExpiring, until: programme.certificate_ends },
-    ]
-    .into_iter()
-    .chain(keys.into_iter().map(|until| Ending { event: Event::KeyExpiring, until }))
-    .collect()
 }
 
 /// Where the socket of a running daemon lies.

@@ -160,6 +160,13 @@ impl Health {
         }
     }
 
+    /// No probe before this time.
+    pub fn put_off(&mut self, until: Duration) {
+        if let Some(block) = &mut self.block {
+            block.next_probe = block.next_probe.max(until);
+        }
+    }
+
     /// Takes in what an attempt showed. `pause` gives the n-th growing pause.
     pub fn report(
         &mut self,

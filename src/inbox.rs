@@ -22,17 +22,20 @@ use serde_json::json;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use uuid::Uuid;
 
-pub use self::{door::serve, places::Places};
+pub use self::{
+    door::{Tls, serve},
+    places::Places,
+};
 use self::{
     problem::Problem,
     strangers::{Source, Strangers},
 };
 use crate::{
     activity::{Activity, Event},
-    credentials::{InboxKeys, KeyRefusal},
+    credentials::KeyRefusal,
     dtp::{self, Envelope, Flaw, Items, NotTaken, UnusablePost},
     personal::Personal,
-    programme::Programme,
+    programme::{InForce, Programme},
     reason::Reason,
     referral::Flow,
     spool::{
@@ -44,28 +47,26 @@ use crate::{
 
 /// How many bodies of the largest size may be in memory at a time; of smaller ones as many more.
 const MOST_BODIES: usize = 32;
-/// What bodies are weighed in.
-const WEIGHT: usize = 1024;
+/// In how many parts a place for a body may be shared.
+const PARTS: usize = 1024;
 /// How long a body may take.
 const BODY_TIME: Duration = Duration::from_secs(30);
 
 /// The inbox.
 #[derive(Debug)]
 pub struct Inbox {
-    programme: Arc<Programme>,
-    keys: InboxKeys,
+    in_force: InForce,
     places: Arc<Places>,
     strangers: Strangers,
     bodies: Semaphore,
 }
 
 impl Inbox {
-    /// The inbox of a programme, and who stands in its door.
+    /// The inbox of whichever programme is in force, and who stands in its door.
     #[must_use]
-    pub fn new(programme: Arc<Programme>, places: Arc<Places>) -> Self {
-        let keys = InboxKeys::new(&programme.settings.inbox.keys);
-        let bodies = Semaphore::new(MOST_BODIES * weight(largest(&programme)) as usize);
-        Self { programme, keys, places, strangers: Strangers::default(), bodies }
+    pub fn new(in_force: InForce, places: Arc<Places>) -> Self {
+        let bodies = Semaphore::new(MOST_BODIES * PARTS);
+        Self { in_force, places, strangers: Strangers::default(), bodies }
     }
 
     /// `POST <inbox.path>` alone; everything else is 404.
@@ -84,36 +85,38 @@ async fn any(State(inbox): State<Arc<Inbox>>, request: Request) -> Response {
 /// Takes one post. A post that is refused although its key is right, or has expired, is told to the operator:
 /// nobody knows whether DTP reads our answer.
 async fn receive(inbox: &Inbox, request: Request) -> Result<Response, Problem> {
-    let now = inbox.programme.clock.now();
+    // A post is judged by one programme from its head to its answer.
+    let programme = inbox.in_force.now();
+    let now = programme.clock.now();
     let presented = presented_key(request.headers());
-    let checked = presented.as_deref().map(|key| inbox.keys.check(key.as_bytes(), now));
+    let checked = presented.as_deref().map(|key| programme.inbox_keys.check(key.as_bytes(), now));
     let was_issued = matches!(checked, Some(Ok(_) | Err(KeyRefusal::Expired(_))));
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| *peer);
     if let (Some(Ok(_)), Some(peer)) = (checked, peer) {
         inbox.places.know(peer);
     } else if !was_issued {
-        let settings = &inbox.programme.settings.inbox;
+        let settings = &programme.settings.inbox;
         let source = peer.map_or(Source::UNKNOWN, |peer| Source::of_request(settings, peer, request.headers()));
-        if !inbox.strangers.may_ask(source, inbox.programme.clock.monotonic()) {
+        if !inbox.strangers.may_ask(source, programme.clock.monotonic()) {
             return Err(Problem::TooManyStrangers);
         }
     }
-    let answer = match (misplaced(inbox, &request), checked) {
+    let answer = match (misplaced(&programme, &request), checked) {
         (Some(problem), _) => Err(problem),
-        (None, Some(Ok(_))) => take(inbox, request).await,
+        (None, Some(Ok(_))) => take(inbox, &programme, request).await,
         (None, Some(Err(KeyRefusal::Expired(_) | KeyRefusal::Unknown)) | None) => Err(Problem::Key),
     };
     if let Err(problem) = &answer
         && was_issued
     {
-        told_of_refusal(inbox, problem).await;
+        told_of_refusal(&programme, problem).await;
     }
     answer
 }
 
 /// Whether a request is for something else than the inbox.
-fn misplaced(inbox: &Inbox, request: &Request) -> Option<Problem> {
-    if request.uri().path() != inbox.programme.settings.inbox.path {
+fn misplaced(programme: &Programme, request: &Request) -> Option<Problem> {
+    if request.uri().path() != programme.settings.inbox.path {
         Some(Problem::NoSuchPage)
     } else if request.method() != Method::POST {
         Some(Problem::OnlyPost)
@@ -122,8 +125,7 @@ fn misplaced(inbox: &Inbox, request: &Request) -> Option<Problem> {
     }
 }
 
-async fn take(inbox: &Inbox, request: Request) -> Result<Response, Problem> {
-    let programme = &inbox.programme;
+async fn take(inbox: &Inbox, programme: &Programme, request: Request) -> Result<Response, Problem> {
     let now = programme.clock.now();
     if !programme.settings.agreement.is_valid(now) {
         return Err(Problem::NotNow("the data sharing agreement of this programme is not valid now"));
@@ -136,7 +138,7 @@ async fn take(inbox: &Inbox, request: Request) -> Result<Response, Problem> {
         return Err(Problem::TooManyWaiting);
     }
     // The body counts as one in memory until it is stored.
-    let (body, _weight) = body(inbox, request).await?;
+    let (body, _weight) = body(inbox, programme, request).await?;
     let post = Uuid::now_v7();
     let mapping = &programme.mapping;
     let Envelope { items, not_taken } =
@@ -236,23 +238,25 @@ fn largest(programme: &Programme) -> usize {
     usize::try_from(programme.settings.inbox.max_body).unwrap_or(usize::MAX)
 }
 
-/// How much a body of so many bytes weighs.
-fn weight(bytes: usize) -> u32 {
-    u32::try_from(bytes.div_ceil(WEIGHT).max(1)).unwrap_or(u32::MAX)
+/// How many parts of a place a body of so many bytes takes.
+fn weight(bytes: usize, largest: usize) -> u32 {
+    let parts = bytes.saturating_mul(PARTS).div_ceil(largest.max(1)).clamp(1, PARTS);
+    u32::try_from(parts).unwrap_or(u32::MAX)
 }
 
-async fn body(inbox: &Inbox, request: Request) -> Result<(Bytes, SemaphorePermit<'_>), Problem> {
-    let limit = largest(&inbox.programme);
+async fn body<'a>(inbox: &'a Inbox, programme: &Programme, request: Request) -> Result<(Bytes, SemaphorePermit<'a>), Problem> {
+    let limit = largest(programme);
     let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|announced| announced > limit) {
         return Err(Problem::TooLarge);
     }
     let reading = async {
         // One that does not say how long it is may be of the largest size.
-        let weight = inbox.bodies.acquire_many(weight(announced.unwrap_or(limit))).await.expect("the semaphore is never closed");
+        let weight = weight(announced.unwrap_or(limit), limit);
+        let weight = inbox.bodies.acquire_many(weight).await.expect("the semaphore is never closed");
         axum::body::to_bytes(request.into_body(), limit).await.map(|body| (body, weight))
     };
-    let clock = &inbox.programme.clock;
+    let clock = &programme.clock;
     let over = clock.sleep_until(clock.monotonic() + BODY_TIME);
     tokio::select! {
         read = reading => read.map_err(|error| if too_large(&error) { Problem::TooLarge } else { Problem::NotJson }),
@@ -298,9 +302,9 @@ fn is_json(headers: &HeaderMap) -> bool {
     essence == "application/json" || essence.ends_with("+json")
 }
 
-async fn told_of_refusal(inbox: &Inbox, problem: &Problem) {
+async fn told_of_refusal(programme: &Programme, problem: &Problem) {
     let status = problem.status().as_u16();
-    let told = inbox.programme.spool.write(move |tx| {
+    let told = programme.spool.write(move |tx| {
         tx.list_count(Kind::InboxRefused, Some(Reason::InboxRefused), Some(status), 1)?;
         tx.tell(Activity { status: Some(status), ..Activity::new(Event::InboxRefused) })
     });

@@ -1,6 +1,7 @@
 //! One programme: one Primero, one DTP, one mapping, one signed agreement, and the state between them.
 //!
 //! What every loop of the daemon holds in its hands. It also keeps how the two systems are, and tells the state when that changes.
+//! Other settings make another programme around the same state; what was learnt of the two systems goes over to it.
 
 pub mod approval;
 
@@ -8,20 +9,18 @@ use std::{
     collections::{BTreeSet, HashMap},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
-
-use backon::BackoffBuilder;
-use chrono::{DateTime, Utc};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
     activity::{Activity, Event},
     clock::Clock,
     config::Settings,
-    consent, dtp,
+    consent,
+    credentials::InboxKeys,
+    dtp,
     health::{Change, Health, Sign},
     mapping::{Document, Mapping},
     primero,
@@ -29,6 +28,8 @@ use crate::{
     referral::{CaseKey, DeliveryId, Flow, System},
     spool::{Spool, seal::Digest, upkeep::StoredBlock},
 };
+use backon::BackoffBuilder;
+use chrono::{DateTime, Utc};
 
 /// Everything that the loops share.
 pub struct Programme {
@@ -46,7 +47,9 @@ pub struct Programme {
     pub spool: Spool,
     /// The time.
     pub clock: Clock,
-    /// Keyed hashes of the secrets in force, Primero's and DTP's.
+    /// The keys that open the inbox.
+    pub inbox_keys: InboxKeys,
+    /// Keyed hashes of the secrets, Primero's and DTP's.
     pub secrets: [Digest; 2],
     /// When our client certificate ends.
     pub certificate_ends: DateTime<Utc>,
@@ -54,8 +57,10 @@ pub struct Programme {
     pub fields: Fields,
     /// The functional contact, as the mapping reads it.
     pub administrator: Document,
-    /// What the loops learn while they run.
-    pub standing: Standing,
+    /// What it learns while it is in force.
+    pub learnt: Learnt,
+    /// What is known beyond a change of settings.
+    pub standing: Arc<Standing>,
 }
 
 impl std::fmt::Debug for Programme {
@@ -130,32 +135,77 @@ impl Fields {
     }
 }
 
-/// What the loops learn while they run, and keep in memory for each other.
+/// What a programme learns while it is in force. Other settings may make it untrue, so it goes with the programme.
 #[derive(Debug)]
-pub struct Standing {
+pub struct Learnt {
     readable: RwLock<Option<Arc<BTreeSet<String>>>>,
-    health: Mutex<[Health; 2]>,
-    writers: Mutex<HashMap<CaseKey, Weak<tokio::sync::Mutex<()>>>>,
-    places_at_dtp: Arc<Semaphore>,
     certificate_heeded: AtomicBool,
+    /// The how-manieth programme of this process it is.
+    generation: u64,
 }
 
-impl Standing {
-    /// At a start: nothing is learnt yet, but how the systems were when the state was last written.
+impl Learnt {
+    /// Of a programme that follows on the one in force; nothing is learnt yet.
     #[must_use]
-    pub fn new(settings: &Settings, health: [Health; 2]) -> Self {
+    pub fn next(standing: &Standing) -> Self {
         Self {
             readable: RwLock::default(),
-            health: Mutex::new(health),
-            writers: Mutex::default(),
-            places_at_dtp: Arc::new(Semaphore::new(settings.dtp.parallel)),
             certificate_heeded: AtomicBool::new(false),
+            generation: standing.generation.load(Ordering::SeqCst) + 1,
         }
     }
 }
 
+/// What the loops know of the two systems and keep in memory for each other, as long as the process lives.
+#[derive(Debug)]
+pub struct Standing {
+    health: Mutex<[Health; 2]>,
+    writers: Mutex<HashMap<CaseKey, Weak<tokio::sync::Mutex<()>>>>,
+    at_dtp: Arc<AtomicUsize>,
+    /// The programme in force; changed only by who holds `health`.
+    generation: AtomicU64,
+}
+
+impl Standing {
+    /// At a start: nothing is known yet but how the systems were when the state was last written.
+    #[must_use]
+    pub fn new(health: [Health; 2]) -> Self {
+        Self { health: Mutex::new(health), writers: Mutex::default(), at_dtp: Arc::default(), generation: AtomicU64::new(0) }
+    }
+}
+
 /// The right to have one attempt at DTP under way; given back when it goes.
-pub type Place = OwnedSemaphorePermit;
+#[derive(Debug)]
+pub struct Place(Arc<AtomicUsize>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// The programme in force, for whatever outlives a change of settings. Who begins something takes it once, and keeps it to the end.
+#[derive(Clone, Debug)]
+pub struct InForce(Arc<RwLock<Arc<Programme>>>);
+
+impl InForce {
+    /// Begins with a programme.
+    #[must_use]
+    pub fn new(programme: Programme) -> Self {
+        Self(Arc::new(RwLock::new(Arc::new(programme))))
+    }
+
+    /// The programme of now.
+    #[must_use]
+    pub fn now(&self) -> Arc<Programme> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// From now on this one.
+    pub fn put(&self, programme: Arc<Programme>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = programme;
+    }
+}
 
 /// The functional contact of a configuration, as the mapping reads it.
 #[must_use]
@@ -169,7 +219,7 @@ impl Programme {
     /// The case fields that our role is known to read: only there is "no value" known to mean "empty".
     /// Asked of Primero once; if it does not tell, nothing is known to be empty.
     pub async fn readable(&self) -> Result<Arc<BTreeSet<String>>, primero::Trouble> {
-        if let Some(known) = self.standing.readable.read().unwrap_or_else(PoisonError::into_inner).clone() {
+        if let Some(known) = self.learnt.readable.read().unwrap_or_else(PoisonError::into_inner).clone() {
             return Ok(known);
         }
         let account = self.primero.own_account().await?;
@@ -181,7 +231,7 @@ impl Programme {
             .map(|field| field.name)
             .collect();
         let fields = Arc::new(fields);
-        *self.standing.readable.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&fields));
+        *self.learnt.readable.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&fields));
         Ok(fields)
     }
 
@@ -236,13 +286,16 @@ impl Programme {
     /// A place at DTP, if fewer than `dtp.parallel` attempts are under way there. Nobody waits for one, so nobody waits in a circle.
     #[must_use]
     pub fn place_at_dtp(&self) -> Option<Place> {
-        Arc::clone(&self.standing.places_at_dtp).try_acquire_owned().ok()
+        let most = self.settings.dtp.parallel;
+        let one_more = |taken: usize| (taken < most).then_some(taken + 1);
+        let at_dtp = &self.standing.at_dtp;
+        at_dtp.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more).ok().map(|_| Place(Arc::clone(at_dtp)))
     }
 
     /// Whether nobody has a place at DTP.
     #[must_use]
     pub fn nobody_at_dtp(&self) -> bool {
-        self.standing.places_at_dtp.available_permits() >= self.settings.dtp.parallel
+        self.standing.at_dtp.load(Ordering::SeqCst) == 0
     }
 
     /// One writer per case at a time: waits for its turn.
@@ -263,10 +316,14 @@ impl Programme {
     }
 
     /// Takes in what an attempt or a walk showed about a system; the log and the state hear of a change.
+    /// What began before the settings changed shows nothing about those of now.
     pub async fn report_health(&self, system: System, errand: Option<DeliveryId>, sign: Sign, status: Option<u16>) {
         let now = self.clock.monotonic();
         let (change, block) = {
             let mut health = self.health();
+            if self.standing.generation.load(Ordering::SeqCst) > self.learnt.generation {
+                return;
+            }
             let health = &mut health[system as usize];
             let change = health.report(now, errand, sign, |n| self.pause(n));
             (change, health.block())
@@ -321,9 +378,37 @@ impl Programme {
     /// takes the certificate, and its end is told daily until there is a new one.
     pub async fn heed_certificate(&self) {
         let over = self.certificate_ends <= self.clock.now();
-        if over && !self.standing.certificate_heeded.swap(true, Ordering::Relaxed) {
+        if over && !self.learnt.certificate_heeded.swap(true, Ordering::Relaxed) {
             self.report_health(System::Dtp, None, Sign::Wrong(Reason::CertificateExpired), None).await;
         }
+    }
+
+    /// What programmes before this one still meet counts no more.
+    pub fn come_into_force(&self) {
+        self.standing.generation.store(self.learnt.generation, Ordering::SeqCst);
+    }
+
+    /// Takes over from the programme that was in force: a changed secret begins anew, anything else that is blocked is probed now.
+    pub fn take_over(&self, from: &Self) {
+        let now = self.clock.monotonic();
+        let mut health = self.health();
+        self.come_into_force();
+        for system in System::ALL.iter().map(|system| *system as usize) {
+            if self.secrets[system] == from.secrets[system] {
+                health[system].probe_now(now);
+            } else {
+                health[system] = Health::default();
+            }
+        }
+        // One gate knows when its password may be tried, whatever the settings.
+        if let primero::Standing::Refused { next_probe } = self.gate.probe_now() {
+            health[System::Primero as usize].put_off(next_probe);
+        }
+    }
+
+    /// The systems whose secret is another one than before.
+    pub fn changed_secrets(&self, before: &Self) -> impl Iterator<Item = System> {
+        System::ALL.iter().copied().filter(|system| self.secrets[*system as usize] != before.secrets[*system as usize])
     }
 
     /// Health as it is restored at a start: blocked stays blocked unless the secret has changed.

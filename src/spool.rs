@@ -8,6 +8,7 @@ mod asleep;
 pub mod cursor;
 pub mod delivery;
 mod file;
+pub mod keys;
 pub mod known;
 pub mod list;
 pub mod looks;
@@ -24,7 +25,10 @@ pub mod withdrawal;
 use std::{
     cell::Cell,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, atomic::AtomicBool},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        atomic::{AtomicBool, AtomicU64},
+    },
     time::Duration,
 };
 
@@ -34,7 +38,8 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use self::{
     delivery::Delivery,
-    file::{IdentityError, SCHEMA, connect, create_private, identity, last_number, lock, missing_key, prepare},
+    file::{IdentityError, SCHEMA, connect, create_private, identity, last_number, lock, prepare},
+    keys::missing_key,
     pause::Pause,
     seal::{Digest, Identity, Sealer},
 };
@@ -125,7 +130,7 @@ pub enum OpenError {
 pub struct Shared {
     /// Keyed hashes and made ids.
     pub identity: Identity,
-    sealer: Sealer,
+    sealer: RwLock<Arc<Sealer>>,
     clock: Clock,
     agenda: Mutex<Agenda>,
     /// The flows that a person has paused.
@@ -136,7 +141,7 @@ pub struct Shared {
     /// Whether this machine has slept.
     watch: asleep::Watch,
     path: PathBuf,
-    max_size: u64,
+    max_size: AtomicU64,
     /// Content was erased that no checkpoint has overwritten yet.
     erased: AtomicBool,
 }
@@ -150,6 +155,15 @@ impl Shared {
     #[must_use]
     pub const fn opened(&self) -> DateTime<Utc> {
         self.opened
+    }
+
+    /// The state keys of now.
+    fn sealer(&self) -> Arc<Sealer> {
+        Arc::clone(&self.sealer.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn exchange_sealer(&self, sealer: Arc<Sealer>) {
+        *self.sealer.write().unwrap_or_else(PoisonError::into_inner) = sealer;
     }
 
     /// Lets the courier look again at what may be attempted: something else than the agenda has changed.
@@ -232,7 +246,7 @@ impl Spool {
         let watch = asleep::Watch::new(&clock);
         let shared = Arc::new(Shared {
             identity,
-            sealer,
+            sealer: RwLock::new(Arc::new(sealer)),
             clock: clock.clone(),
             agenda: Mutex::default(),
             paused: RwLock::new(pause::pauses(&connection).map_err(database)?),
@@ -240,7 +254,7 @@ impl Spool {
             opened: clock.now(),
             watch,
             path: path.clone(),
-            max_size,
+            max_size: AtomicU64::new(max_size),
             erased: AtomicBool::new(false),
         });
         upkeep::void_leases(&connection, &shared).map_err(database)?;

@@ -2,7 +2,7 @@
 //!
 //! One turn is cheap and may be taken at any time. It attempts nothing itself.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use chrono::{DateTime, NaiveDate, Utc};
 use tokio::sync::Mutex;
@@ -27,19 +27,10 @@ const TURN: Duration = Duration::from_secs(20);
 /// How many days before something ends it is told.
 const DAYS_BEFORE: [i64; 5] = [60, 30, 14, 7, 1];
 
-/// What ends some day.
-#[derive(Clone, Debug)]
-pub struct Ending {
-    /// How the log calls it.
-    pub event: Event,
-    /// When.
-    pub until: DateTime<Utc>,
-}
-
 /// Takes turns until told to stop.
-pub async fn run(programme: Arc<Programme>, endings: Vec<Ending>, calendar: Arc<Mutex<Calendar>>, stop: CancellationToken) {
+pub async fn run(programme: Arc<Programme>, calendar: Arc<Mutex<Calendar>>, stop: CancellationToken) {
     loop {
-        if let Err(error) = turn(&programme, &endings, &mut *calendar.lock().await).await {
+        if let Err(error) = turn(&programme, &mut *calendar.lock().await).await {
             tracing::error!(%error, "upkeep failed; it is tried again");
         }
         let wake = programme.clock.monotonic() + TURN;
@@ -50,16 +41,38 @@ pub async fn run(programme: Arc<Programme>, endings: Vec<Ending>, calendar: Arc<
     }
 }
 
+/// What ends some day.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Ending {
+    /// How the log calls it.
+    event: Event,
+    until: DateTime<Utc>,
+}
+
+/// What ends some day: agreement, client certificate, inbox keys.
+fn endings(programme: &Programme) -> Vec<Ending> {
+    let settings = &programme.settings;
+    let keys = settings.inbox.keys.iter().filter_map(|key| key.expires).collect::<BTreeSet<_>>();
+    [
+        Ending { event: Event::AgreementExpiring, until: settings.agreement.valid_until },
+        Ending { event: Event::CertificateExpiring, until: programme.certificate_ends },
+    ]
+    .into_iter()
+    .chain(keys.into_iter().map(|until| Ending { event: Event::KeyExpiring, until }))
+    .collect()
+}
+
 /// What was done today already.
 #[derive(Debug, Default)]
 pub struct Calendar {
     pruned: Option<NaiveDate>,
-    told: Option<NaiveDate>,
+    /// The day, and what was looked at: other settings bring other endings.
+    told: Option<(NaiveDate, Vec<Ending>)>,
     half_full: bool,
 }
 
 /// One turn.
-pub async fn turn(programme: &Programme, endings: &[Ending], calendar: &mut Calendar) -> Result<(), Error> {
+pub async fn turn(programme: &Programme, calendar: &mut Calendar) -> Result<(), Error> {
     let now = programme.clock.now();
     programme.heed_certificate().await;
     end_what_is_over(programme, now).await?;
@@ -83,10 +96,14 @@ pub async fn turn(programme: &Programme, endings: &[Ending], calendar: &mut Cale
             "a person must act (hint: `referrald deliveries show {id}` says what to do)"
         );
     }
-    if calendar.told != Some(now.date_naive()) {
-        tell_endings(programme, endings, now).await?;
+    let today = Some((now.date_naive(), endings(programme)));
+    if calendar.told != today {
+        let told = calendar.told.iter().filter(|(day, _)| *day == now.date_naive()).flat_map(|(_, told)| told);
+        let told: Vec<&Ending> = told.collect();
+        let new = today.iter().flat_map(|(_, endings)| endings).filter(|ending| !told.contains(ending));
+        tell_endings(programme, new, now).await?;
+        calendar.told = today;
         tell_pauses(programme);
-        calendar.told = Some(now.date_naive());
     }
     if calendar.pruned != Some(now.date_naive()) {
         let before = now - programme.settings.state.keep_settled;
@@ -195,7 +212,7 @@ fn tell_pauses(programme: &Programme) {
     }
 }
 
-async fn tell_endings(programme: &Programme, endings: &[Ending], now: DateTime<Utc>) -> Result<(), Error> {
+async fn tell_endings(programme: &Programme, endings: impl Iterator<Item = &Ending>, now: DateTime<Utc>) -> Result<(), Error> {
     for ending in endings {
         // Counted from date to date, so that each day comes once, at whatever time of the day this looks.
         let days = (ending.until.date_naive() - now.date_naive()).num_days().max(0);

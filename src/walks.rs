@@ -6,7 +6,7 @@ pub mod baseline;
 
 use std::{
     collections::HashSet,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use chrono::{DateTime, Utc};
@@ -67,19 +67,56 @@ pub struct Walked {
     pub looks: Vec<DeliveryId>,
 }
 
-/// Starts walks as their timetables say, looking at the clock with every tick; on the way out it waits for those under way.
-pub async fn run(programme: Arc<Programme>, walks: Arc<Walks>, mut ticks: mpsc::Receiver<()>, stop: CancellationToken) {
-    let schedule = &programme.settings.schedule;
-    let now = programme.clock.now();
-    let timetable = |cron: &croner::Cron| Timetable::new(cron.clone(), schedule.time_zone, None, schedule.at_start, now);
-    let mut timetables = [(Walk::Referrals, timetable(&schedule.referrals)), (Walk::Decisions, timetable(&schedule.decisions))];
-    let tracker = TaskTracker::new();
+/// The ticks and the timetables that they are held against. They outlive a change of settings, so that no time is lost or comes twice.
+#[derive(Debug, Default)]
+pub struct Times {
+    /// Without it nothing is ever due.
+    ticks: Option<mpsc::Receiver<()>>,
+    tables: Option<[(Walk, Timetable); 2]>,
+}
+
+impl Times {
+    /// Before the first programme.
+    #[must_use]
+    pub const fn new(ticks: mpsc::Receiver<()>) -> Self {
+        Self { ticks: Some(ticks), tables: None }
+    }
+
+    /// The timetables by the settings of a programme. Only at a start is a walk due whatever the time is.
+    pub fn set(&mut self, programme: &Programme) {
+        let schedule = &programme.settings.schedule;
+        let now = programme.clock.now();
+        let crons = [(Walk::Referrals, &schedule.referrals), (Walk::Decisions, &schedule.decisions)];
+        match &mut self.tables {
+            Some(tables) => {
+                for ((_, timetable), (_, cron)) in tables.iter_mut().zip(crons) {
+                    timetable.change(cron.clone(), schedule.time_zone, now);
+                }
+            }
+            None => {
+                let new = |cron: &croner::Cron| Timetable::new(cron.clone(), schedule.time_zone, None, schedule.at_start, now);
+                self.tables = Some(crons.map(|(walk, cron)| (walk, new(cron))));
+            }
+        }
+    }
+}
+
+/// Starts walks as their timetables, set before, say, looking at the clock with every tick, until told to stop. A walk that it started goes on
+/// to its end, also beyond that, unless the `end` of all comes first.
+pub async fn run(
+    programme: Arc<Programme>,
+    walks: Arc<Walks>,
+    mut times: Times,
+    stop: CancellationToken,
+    end: CancellationToken,
+) -> Times {
     loop {
+        let Some(ticks) = &mut times.ticks else { break };
         tokio::select! {
             tick = ticks.recv() => if tick.is_none() { break },
             () = stop.cancelled() => break,
         }
-        for (walk, timetable) in &mut timetables {
+        for (walk, timetable) in times.tables.iter_mut().flatten() {
             let walk = *walk;
             match timetable.look(programme.clock.now(), walks.under_way(walk)) {
                 Due::No => {}
@@ -87,20 +124,19 @@ pub async fn run(programme: Arc<Programme>, walks: Arc<Walks>, mut ticks: mpsc::
                     tracing::warn!(walk = walk.code(), "the walk before is still running; this one is left out");
                 }
                 Due::Now => {
-                    let (programme, walks, stop) = (Arc::clone(&programme), Arc::clone(&walks), stop.clone());
-                    tracker.spawn(async move {
+                    let (programme, own, end) = (Arc::clone(&programme), Arc::clone(&walks), end.clone());
+                    walks.started.spawn(async move {
                         tokio::select! {
-                            result = walks.run(&programme, walk) => report(walk, result),
+                            result = own.run(&programme, walk) => report(walk, result),
                             // Whatever was stored stands; the next walk begins there.
-                            () = stop.cancelled() => {}
+                            () = end.cancelled() => {}
                         }
                     });
                 }
             }
         }
     }
-    tracker.close();
-    tracker.wait().await;
+    times
 }
 
 fn report(walk: Walk, result: Result<Walked, WalkError>) {
@@ -112,7 +148,11 @@ fn report(walk: Walk, result: Result<Walked, WalkError>) {
 
 /// Which walks are under way: one of a kind at a time.
 #[derive(Debug, Default)]
-pub struct Walks(Mutex<HashSet<Walk>>);
+pub struct Walks {
+    under_way: Mutex<HashSet<Walk>>,
+    /// Those that a timetable started.
+    started: TaskTracker,
+}
 
 impl Walks {
     /// Runs one walk to its end.
@@ -161,13 +201,23 @@ impl Walks {
     /// Whether a walk is under way.
     #[must_use]
     pub fn under_way(&self, walk: Walk) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(&walk)
+        self.set().contains(&walk)
+    }
+
+    /// Waits until no walk is under way that a timetable started.
+    pub async fn ended(&self) {
+        self.started.close();
+        self.started.wait().await;
+    }
+
+    fn set(&self) -> MutexGuard<'_, HashSet<Walk>> {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Keeps walks of this kind from beginning, as long as the answer lives; `None` if one is under way.
     #[must_use]
     pub fn begin(self: &Arc<Self>, walk: Walk) -> Option<Turn> {
-        let new = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(walk);
+        let new = self.set().insert(walk);
         new.then(|| Turn { walks: Arc::clone(self), walk })
     }
 }
@@ -181,7 +231,7 @@ pub struct Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.walks.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.walk);
+        self.walks.set().remove(&self.walk);
     }
 }
 

@@ -21,8 +21,17 @@ pub fn percentile(values: &[f64], percent: usize) -> f64 {
 
 /// The most memory that a process has had, in MiB.
 pub fn peak_mib(process: u32) -> f64 {
+    memory(process, "VmHWM:")
+}
+
+/// The memory that a process has now, in MiB.
+pub fn resident_mib(process: u32) -> f64 {
+    memory(process, "VmRSS:")
+}
+
+fn memory(process: u32, what: &str) -> f64 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).expect("/proc is there");
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("a peak");
+    let line = status.lines().find(|line| line.starts_with(what)).expect("a figure");
     line.split_whitespace().nth(1).and_then(|kib| kib.parse::<f64>().ok()).expect("a number") / 1024.0
 }
 

@@ -5,9 +5,12 @@
 //! The yardstick is a bare pipe in the daemon's place: it makes the same requests, and keeps, checks and maps nothing.
 //!
 //! `cargo bench --bench whole` runs every scene three times and prints medians; `-- --quick` runs each once and smaller.
+//! `-- load`, `-- soak 1h` and `-- walk 100000` are long scenes of their own: see `load`.
 
 #![allow(clippy::disallowed_methods, clippy::cast_precision_loss, reason = "a benchmark asks the machine for the time")]
 
+mod judge;
+mod load;
 mod machine;
 mod pipe;
 mod post;
@@ -43,13 +46,24 @@ fn main() {
         Ok("stages") => return one_thread().block_on(stages::run(&configuration())),
         _ => {}
     }
+    pin(std::process::id(), 1);
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
+    let count = |at: usize, otherwise: usize| words.get(at).map_or(otherwise, |word| word.parse().expect("a number"));
+    match words.first().map(String::as_str) {
+        Some("load") => return two_threads().block_on(load::load(count(1, 50_000), count(2, 50_000), count(3, 1) as f64)),
+        Some("soak") => {
+            let how_long = words.get(1).map_or("1h", String::as_str);
+            return two_threads().block_on(load::soak(humantime::parse_duration(how_long).expect("a time such as 1h")));
+        }
+        Some("walk") => return two_threads().block_on(load::walk(count(1, 100_000))),
+        _ => {}
+    }
     let quick = std::env::args().any(|argument| argument == "--quick");
     let size = if quick {
         Size { runs: 1, posts: 2_000, interventions: 500, referrals: 500, waiting: 5_000 }
     } else {
         Size { runs: 3, posts: 20_000, interventions: 5_000, referrals: 1_000, waiting: 50_000 }
     };
-    pin(std::process::id(), 1);
     let mut figures: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     for run in 0..size.runs {
         println!("run {} of {}", run + 1, size.runs);

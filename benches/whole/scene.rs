@@ -47,6 +47,11 @@ pub struct Scene {
 impl Scene {
     /// Sets the scene; `password` replaces the right one.
     pub async fn set(subject: Subject, password: Option<&str>) -> Self {
+        Self::with(subject, password, &[]).await
+    }
+
+    /// Sets the scene with more settings, as the environment gives them.
+    pub async fn with(subject: Subject, password: Option<&str>, settings: &[(&str, &str)]) -> Self {
         let program = std::env::current_exe().expect("this program has a path");
         let mut simulators = Command::new(&program)
             .env(ROLE, "simulators")
@@ -77,6 +82,7 @@ impl Scene {
                 command
             }
         };
+        command.envs(settings.iter().copied());
         let subject = command.stdout(log.try_clone().expect("a log")).stderr(log).spawn().expect("it starts");
         pin(subject.id(), 0);
         let http = reqwest::Client::builder().pool_max_idle_per_host(64).build().expect("a client");
@@ -96,13 +102,37 @@ impl Scene {
         answer.trim().to_owned()
     }
 
+    /// Asks the simulators for a count.
+    pub fn count(&mut self, what: &str) -> usize {
+        self.ask(what).parse().unwrap_or(0)
+    }
+
     /// Waits until DTP has taken so many.
     pub async fn until(&mut self, what: &str, count: usize) {
-        let began = Instant::now();
-        while self.ask(what).parse::<usize>().unwrap_or(0) < count {
-            assert!(began.elapsed() < Duration::from_secs(300), "{what} did not reach {count}");
+        self.within(Duration::from_secs(300), what, count).await;
+    }
+
+    /// Waits until DTP has taken so many, as long as something goes on in this time.
+    pub async fn within(&mut self, patience: Duration, what: &str, count: usize) {
+        let (mut seen, mut since) = (0, Instant::now());
+        loop {
+            let now = self.count(what);
+            if now >= count {
+                return;
+            }
+            if now > seen {
+                (seen, since) = (now, Instant::now());
+            }
+            assert!(since.elapsed() < patience, "{what} stays at {now} and does not reach {count}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// Runs a command of the program on the same configuration, to its end.
+    pub fn command(&self, words: &[&str]) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_referrald"));
+        let status = command.args(words).arg("--config").arg(&self.configuration).stdout(Stdio::null()).status();
+        assert!(status.is_ok_and(|status| status.success()), "`referrald {}` did not end well", words.join(" "));
     }
 
     /// Posts so many interventions over so many connections; gives each latency in microseconds.
@@ -146,6 +176,17 @@ impl Scene {
 
     pub fn peak_mib(&self) -> f64 {
         machine::peak_mib(self.subject.id())
+    }
+
+    pub fn resident_mib(&self) -> f64 {
+        machine::resident_mib(self.subject.id())
+    }
+
+    /// Database and log, in MiB.
+    pub fn state_mib(&self) -> f64 {
+        let files = fs::read_dir(self.directory.join("state")).expect("the daemon has a state");
+        let bytes: u64 = files.filter_map(|file| file.ok()?.metadata().ok()).map(|file| file.len()).sum();
+        bytes as f64 / f64::from(1 << 20)
     }
 }
 

@@ -9,8 +9,9 @@ use referrald::{
     },
 };
 use serde_json::json;
+use uuid::Uuid;
 
-use crate::post;
+use crate::{judge, post};
 
 /// Both systems in a process of their own; answers one line per line.
 pub async fn simulate() {
@@ -22,29 +23,61 @@ pub async fn simulate() {
         match words.next() {
             Some("feedback") => println!("{}", stage.dtp.log().count(Endpoint::DtpDecision)),
             Some("referrals") => println!("{}", stage.dtp.log().count(Endpoint::DtpReferral)),
+            Some("numbers") => println!("{}", judge::numbers(&stage.dtp, number(&mut words))),
+            Some("persons") => println!("{}", judge::persons(&stage.dtp, number(&mut words))),
+            Some("pages") => println!("{}", stage.primero.log().count(Endpoint::ChangedCases)),
+            Some("requests") => println!("{}", stage.primero.log().len() + stage.dtp.log().len()),
+            Some("work") => println!("{}", judge::work(&stage)),
+            Some("spoil") => {
+                judge::spoil(&stage, words.next().and_then(|percent| percent.parse().ok()).unwrap_or(0.0));
+                println!("spoilt");
+            }
             Some("register") => {
-                let count = words.next().and_then(|count| count.parse().ok()).unwrap_or(0);
-                (0..count).for_each(|child| register(&stage, child));
+                let (with_consent, without) = (number(&mut words), number(&mut words));
+                (0..with_consent + without).for_each(|child| refer(&stage, child, child < with_consent));
                 println!("registered");
+            }
+            Some("crowd") => {
+                let cases = number(&mut words);
+                (0..cases).for_each(|child| match child % 100 {
+                    0 => refer(&stage, child / 100, true),
+                    _ => drop(register(&stage, cases + child, true)),
+                });
+                println!("registered");
+            }
+            Some("judge") => {
+                let (interventions, first, referrals) = (number(&mut words), number(&mut words), number(&mut words));
+                println!("{}", judge::judge(&stage, interventions, first, referrals).line());
             }
             _ => println!("?"),
         }
     }
 }
 
-fn register(stage: &Stage, child: usize) {
-    let worker = stage.primero.staff(CASE_WORKER);
-    let case = worker.register(json!({
+fn number<'a>(words: &mut impl Iterator<Item = &'a str>) -> usize {
+    words.next().and_then(|word| word.parse().ok()).unwrap_or(0)
+}
+
+/// A case, open and with or without consent.
+fn register(stage: &Stage, child: usize, consent: bool) -> Uuid {
+    stage.primero.staff(CASE_WORKER).register(json!({
         "name_first": "Testina", "name_last": "Examplename", "sex": "female", "date_of_birth": "2014-05-06",
         "unhcr_individual_no": post::person(child), "unhcr_id_no": "989-BENCHGROUP", "status": "open",
         "owned_by": CASE_WORKER, "owned_by_agency_id": "UNICEF",
-        "consent_for_services": true, "disclosure_other_orgs": true,
-    }));
+        "consent_for_services": consent, "disclosure_other_orgs": consent,
+    }))
+}
+
+/// A case with a referral to UNHCR.
+fn refer(stage: &Stage, child: usize, consent: bool) {
+    let worker = stage.primero.staff(CASE_WORKER);
+    let case = register(stage, child, consent);
     let item = json!({
         "service_type": "alternative_care", "service_implementing_agency": "UNHCR",
         "service_response_type": "service_provision", "service_referral_notes": "An invented note.",
     });
     let service = worker.add_service(case, item).to_string();
-    let referral = NewReferral::to(UNHCR).for_service("alternative_care", &service);
+    let mut referral = NewReferral::to(UNHCR).for_service("alternative_care", &service);
+    referral.consent_overridden = !consent;
     worker.refer(case, referral).expect("the simulated Primero lets a case worker refer");
 }

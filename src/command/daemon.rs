@@ -1,14 +1,14 @@
 //! `referrald run`: the daemon in a process, with its signals, its log, and word to the service manager.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use sd_notify::NotifyState;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
     activity::Log,
     clock::Clock,
-    config::Settings,
+    config::{Settings, process_environment},
     control::{
         Failure,
         client::{listener, start_failure},
@@ -17,9 +17,11 @@ use crate::{
     schedule::Ticker,
 };
 
-/// Runs until SIGTERM or SIGINT, then finishes what is under way.
-pub async fn run(settings: Settings) -> Result<(), Failure> {
+/// Runs until SIGTERM or SIGINT, then finishes what is under way. With SIGHUP it reads its configuration again.
+pub async fn run(config: &Path) -> Result<(), Failure> {
+    let settings = Settings::load(config, process_environment()).map_err(Failure::configuration)?;
     let asked_to_stop = asked_to_stop()?;
+    let asked_to_reload = listen(SignalKind::hangup())?;
     let clock = Clock::system();
     let log = Log::new(&settings.programme, settings.environment, settings.activity_file.as_deref());
     let (ticker, ticks) = Ticker::start(clock.clone()).await.map_err(Failure::failed)?;
@@ -31,12 +33,13 @@ pub async fn run(settings: Settings) -> Result<(), Failure> {
         }
     };
     tracing::info!(inbox = %daemon.inbox, admin = %daemon.admin, "the daemon runs");
-    tell(NotifyState::Ready);
+    tell(&[NotifyState::Ready]);
     tokio::select! {
         () = asked_to_stop => {}
         () = reassure(&daemon, &clock) => {}
+        () = reload(&daemon, config, asked_to_reload) => {}
     }
-    tell(NotifyState::Stopping);
+    tell(&[NotifyState::Stopping]);
     tracing::info!("the daemon stops; what is under way is finished");
     daemon.stop().await;
     ticker.shut_down().await;
@@ -63,7 +66,6 @@ pub async fn sandbox(programme: &str, once: bool) -> Result<(), Failure> {
 
 /// Ends with the first SIGTERM or SIGINT. From the call on, neither ends the process.
 fn asked_to_stop() -> Result<impl Future<Output = ()>, Failure> {
-    let listen = |kind| signal(kind).map_err(|_| Failure::failed("this process cannot listen to signals"));
     let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
     Ok(async move {
         tokio::select! {
@@ -71,6 +73,24 @@ fn asked_to_stop() -> Result<impl Future<Output = ()>, Failure> {
             _ = interrupt.recv() => {}
         }
     })
+}
+
+fn listen(kind: SignalKind) -> Result<Signal, Failure> {
+    signal(kind).map_err(|_| Failure::failed("this process cannot listen to signals"))
+}
+
+/// Reads the configuration again with every SIGHUP. What speaks against it is told; then the old one goes on.
+async fn reload(daemon: &Daemon, config: &Path, mut asked: Signal) {
+    while asked.recv().await.is_some() {
+        let now = NotifyState::monotonic_usec_now().ok();
+        tell(&[NotifyState::Reloading].into_iter().chain(now).collect::<Vec<_>>());
+        let status = match daemon.reload(Settings::load(config, process_environment())).await {
+            Ok(()) => "the configuration was read again at the last reload",
+            Err(_) => "the configuration was refused at the last reload; the one from before goes on",
+        };
+        tracing::info!("{status}");
+        tell(&[NotifyState::Ready, NotifyState::Status(status)]);
+    }
 }
 
 /// Tells a watchdog that all is well, as long as the writer of the state answers: without it nothing else is worth anything.
@@ -81,15 +101,15 @@ async fn reassure(daemon: &Daemon, clock: &Clock) {
     };
     loop {
         clock.sleep_until(clock.monotonic() + within / 3).await;
-        if daemon.programme.spool.write(|_| Ok(())).await.is_ok() {
-            tell(NotifyState::Watchdog);
+        if daemon.programme().spool.write(|_| Ok(())).await.is_ok() {
+            tell(&[NotifyState::Watchdog]);
         }
     }
 }
 
 /// Without a service manager nobody listens, and that is no error.
-fn tell(state: NotifyState<'_>) {
-    if sd_notify::notify(&[state]).is_err() {
+fn tell(states: &[NotifyState<'_>]) {
+    if sd_notify::notify(states).is_err() {
         tracing::debug!("the service manager could not be told");
     }
 }

@@ -16,7 +16,8 @@ use crate::{
     activity::{Activity, Line, Log},
     clock::Clock,
     config::Settings,
-    courier, credentials,
+    courier::{self, Attempts},
+    credentials,
     daemon::{self, StartError},
     spool::{self, OpenError, Spool, seal::Sealer},
     walks::Walks,
@@ -88,15 +89,17 @@ async fn do_it_ourselves(
         let stop = CancellationToken::new();
         let probes = tokio::spawn(daemon::remember_password_probes(Arc::clone(&programme), stop.clone()));
         programme.heed_certificate().await;
-        let courier = tokio::spawn(courier::run(Arc::clone(&programme), stop.clone(), Arc::clone(&progress)));
+        let attempts = Attempts::default();
+        let courier = tokio::spawn(courier::run(Arc::clone(&programme), attempts, stop.clone(), Arc::clone(&progress)));
         let running =
             Running { programme: Arc::clone(&programme), walks: Arc::new(Walks::default()), progress, is_daemon: false };
         let ended = execute_here(Office::of(running), request, show).await;
         stop.cancel();
-        for task in [probes, courier] {
-            // One that panicked has been reported already.
-            let _ = task.await;
+        // One that panicked has been reported already.
+        if let Ok(attempts) = courier.await {
+            courier::finish(&programme, attempts).await;
         }
+        let _ = probes.await;
         if let Some(programme) = Arc::into_inner(programme) {
             programme.spool.close().await;
         }
@@ -176,8 +179,8 @@ fn locked(directory: &Path, socket: &Path) -> String {
 #[must_use]
 pub fn start_failure(error: &StartError) -> Failure {
     let exit = match error {
-        StartError::Mapping(_) | StartError::Client { .. } => Exit::Configuration,
-        StartError::Credentials(_) | StartError::State(OpenError::KeyMissing(_)) => Exit::Outside,
+        StartError::Unfit(objections) if objections.are_configuration() => Exit::Configuration,
+        StartError::Unfit(_) | StartError::State(OpenError::KeyMissing(_)) => Exit::Outside,
         StartError::State(_) | StartError::Spool(_) | StartError::Listen { .. } => Exit::Failed,
     };
     Failure { exit, said: error.to_string() }

@@ -54,14 +54,14 @@ pub fn listen(path: &Path) -> io::Result<Socket> {
     Ok(Socket { listener, path: path.to_owned() })
 }
 
-/// Answers until told to stop.
-pub async fn serve(socket: Socket, running: Running, stop: CancellationToken) {
+/// Answers until told to stop. Each request is answered by the programme that is in force when it comes.
+pub async fn serve(socket: Socket, running: impl Fn() -> Running, stop: CancellationToken) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = socket.listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    let (running, stop) = (running.clone(), stop.clone());
+                    let (running, stop) = (running(), stop.clone());
                     connections.spawn(async move {
                         tokio::select! {
                             result = converse(stream, running) => if let Err(error) = result {

@@ -34,10 +34,27 @@ const MOST_BUFFERED: usize = 32 * 1024;
 /// How long requests under way may take after we have stopped accepting.
 const LAST_ANSWERS: Duration = Duration::from_secs(10);
 
+/// The TLS of a door. It may be exchanged while the door is open; a connection keeps that with which it began.
+#[derive(Clone, Debug)]
+pub struct Tls(RustlsConfig);
+
+impl Tls {
+    /// With this to begin with.
+    #[must_use]
+    pub fn new(config: rustls::ServerConfig) -> Self {
+        Self(RustlsConfig::from_config(Arc::new(config)))
+    }
+
+    /// From now on with this.
+    pub fn exchange(&self, config: rustls::ServerConfig) {
+        self.0.reload_from_config(Arc::new(config));
+    }
+}
+
 /// Serves `router` on a listener until told to stop; then answers what is under way and returns.
 pub async fn serve(
     listener: TcpListener,
-    tls: Option<rustls::ServerConfig>,
+    tls: Option<Tls>,
     places: Arc<Places>,
     router: Router,
     stop: CancellationToken,
@@ -53,8 +70,8 @@ pub async fn serve(
     let door = Counted { places, inner: NoDelayAcceptor::new() };
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
     match tls {
-        Some(tls) => {
-            let acceptor = RustlsAcceptor::new(RustlsConfig::from_config(Arc::new(tls))).acceptor(door);
+        Some(Tls(tls)) => {
+            let acceptor = RustlsAcceptor::new(tls).acceptor(door);
             let mut server = axum_server::from_tcp(listener)?.acceptor(acceptor).handle(handle).http1_only();
             mind_the_head(server.http_builder());
             server.serve(service).await

@@ -8,7 +8,10 @@ use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet, HashMap},
     net::SocketAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use tokio_util::sync::CancellationToken;
@@ -18,7 +21,7 @@ use super::strangers::Source;
 /// The places of a listener.
 #[derive(Debug)]
 pub struct Places {
-    most: usize,
+    most: AtomicUsize,
     taken: Mutex<Taken>,
 }
 
@@ -50,13 +53,18 @@ impl Places {
     /// So many places.
     #[must_use]
     pub fn new(most: usize) -> Arc<Self> {
-        Arc::new(Self { most, taken: Mutex::default() })
+        Arc::new(Self { most: AtomicUsize::new(most), taken: Mutex::default() })
+    }
+
+    /// From now on so many places. Nobody who stands there has to go.
+    pub fn allow(&self, most: usize) {
+        self.most.store(most, Ordering::Relaxed);
     }
 
     /// A place for a connection; `None` if all are taken and nobody is a stranger.
     pub fn take(self: &Arc<Self>, peer: SocketAddr) -> Option<Place> {
         let mut taken = self.taken();
-        if taken.all.len() >= self.most {
+        if taken.all.len() >= self.most.load(Ordering::Relaxed) {
             let most_then_oldest = |numbers: &&BTreeSet<u64>| (numbers.len(), Reverse(numbers.first().copied()));
             let stranger = taken.strangers.values().max_by_key(most_then_oldest)?.first().copied()?;
             if let Some(standing) = taken.remove(stranger) {

@@ -4,7 +4,7 @@
 //! It knows no request and no answer, only whether the password was accepted. What it knows must be stored by others, so that
 //! it survives a restart: watch [`Gate::subscribe`], restore with [`Gate::refused`].
 
-use std::time::Duration;
+use std::{sync::PoisonError, time::Duration};
 
 use tokio::sync::{Mutex, MutexGuard, watch};
 
@@ -34,6 +34,7 @@ pub enum Standing {
 pub struct Gate {
     clock: Clock,
     standing: watch::Sender<Standing>,
+    tried: std::sync::Mutex<Option<Duration>>,
     /// Held by the one request that goes alone.
     turn: Mutex<()>,
 }
@@ -42,14 +43,18 @@ impl Gate {
     /// The gate of a password that was not tried yet: at start, and after each change of the secret.
     #[must_use]
     pub fn unproven(clock: Clock) -> Self {
-        Self { clock, standing: watch::Sender::new(Standing::Unproven), turn: Mutex::new(()) }
+        Self::standing_at(clock, Standing::Unproven)
     }
 
     /// The gate of a password that was refused before the restart. A probe further off than the longest wait is cut to that.
     #[must_use]
     pub fn refused(clock: Clock, next_probe: Duration) -> Self {
         let next_probe = next_probe.min(clock.monotonic() + NEXT_PROBE);
-        Self { clock, standing: watch::Sender::new(Standing::Refused { next_probe }), turn: Mutex::new(()) }
+        Self::standing_at(clock, Standing::Refused { next_probe })
+    }
+
+    fn standing_at(clock: Clock, standing: Standing) -> Self {
+        Self { clock, standing: watch::Sender::new(standing), tried: std::sync::Mutex::default(), turn: Mutex::new(()) }
     }
 
     /// What is known now.
@@ -64,13 +69,21 @@ impl Gate {
         self.standing.subscribe()
     }
 
-    /// Lets the next request go as a probe at once, if the password was refused: after a reload.
-    pub fn probe_now(&self) {
+    /// Lets the next request go as a probe, if the password was refused: after a reload. At once, but never sooner after the last
+    /// one than the first probe comes: who reloads in a loop must not lock the account. Returns what is known now.
+    pub fn probe_now(&self) -> Standing {
         let now = self.clock.monotonic();
+        let soonest = self.tried().map_or(now, |tried| now.max(tried + FIRST_PROBE));
         self.change(|standing| match standing {
-            Standing::Refused { next_probe } if next_probe > now => Some(Standing::Refused { next_probe: now }),
+            Standing::Refused { next_probe } if next_probe > soonest => Some(Standing::Refused { next_probe: soonest }),
             Standing::Refused { .. } | Standing::Unproven | Standing::Proven => None,
         });
+        self.standing()
+    }
+
+    /// When the password was last refused, or probed, in this process.
+    fn tried(&self) -> std::sync::MutexGuard<'_, Option<Duration>> {
+        self.tried.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Leave for one request; `None` if nothing may go now. Waits for its turn while the password is unproven.
@@ -100,10 +113,14 @@ impl Gate {
     /// Counts a probe before it goes, so that one of which nothing is heard, not even after a crash, is not repeated at once.
     fn begin_probe(&self) -> bool {
         let now = self.clock.monotonic();
-        self.change(|standing| match standing {
+        let begins = self.change(|standing| match standing {
             Standing::Refused { next_probe } if next_probe <= now => Some(Standing::Refused { next_probe: now + NEXT_PROBE }),
             Standing::Refused { .. } | Standing::Unproven | Standing::Proven => None,
-        })
+        });
+        if begins {
+            *self.tried() = Some(now);
+        }
+        begins
     }
 
     fn change(&self, to: impl FnOnce(Standing) -> Option<Standing>) -> bool {
@@ -147,6 +164,9 @@ impl Pass<'_> {
     pub(super) fn settle(self, verdict: Verdict) {
         let now = self.gate.clock.monotonic();
         let alone = self.alone.is_some();
+        if verdict == Verdict::Refused {
+            *self.gate.tried() = Some(now);
+        }
         self.gate.change(|standing| match (verdict, standing) {
             // A request that was under way when another was refused proves nothing: the password may have changed in between.
             (Verdict::Accepted, Standing::Unproven | Standing::Refused { .. }) if alone => Some(Standing::Proven),
@@ -260,14 +280,32 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_reload_lets_one_probe_go_at_once() {
-        let (_, gate) = gate();
+    async fn a_reload_lets_one_probe_go_but_never_sooner_than_the_first_comes() {
+        let (clock, gate) = gate();
         gate.pass().await.unwrap().settle(Verdict::Refused);
+        assert_eq!(gate.probe_now(), Standing::Refused { next_probe: 10 * MINUTE }, "it was tried a moment ago");
+        clock.advance(10 * MINUTE);
+        gate.pass().await.unwrap().settle(Verdict::Refused);
+        assert_eq!(gate.standing(), Standing::Refused { next_probe: 70 * MINUTE });
         let mut changes = gate.subscribe();
-        gate.probe_now();
+        clock.advance(3 * MINUTE);
+        assert_eq!(gate.probe_now(), Standing::Refused { next_probe: 20 * MINUTE });
         assert!(changes.has_changed().unwrap());
-        assert_eq!(*changes.borrow_and_update(), Standing::Refused { next_probe: Duration::ZERO });
+        changes.borrow_and_update();
+        assert_eq!(gate.probe_now(), Standing::Refused { next_probe: 20 * MINUTE });
+        assert!(!changes.has_changed().unwrap());
+        clock.advance(20 * MINUTE);
+        assert_eq!(gate.probe_now(), Standing::Refused { next_probe: 20 * MINUTE }, "one that is due stays due");
+        gate.pass().await.unwrap().settle(Verdict::Accepted);
+        assert_eq!(gate.probe_now(), Standing::Proven);
+    }
+
+    #[tokio::test]
+    async fn a_reload_after_a_restart_lets_one_probe_go_at_once() {
+        let clock = Clock::manual(DateTime::UNIX_EPOCH);
+        let gate = Gate::refused(clock, 40 * MINUTE);
+        assert_eq!(gate.probe_now(), Standing::Refused { next_probe: Duration::ZERO });
         gate.pass().await.unwrap().settle(Verdict::Refused);
-        assert!(gate.pass().await.is_none());
+        assert_eq!(gate.probe_now(), Standing::Refused { next_probe: 10 * MINUTE });
     }
 }

@@ -248,7 +248,7 @@ impl Story<'_> {
     }
 
     async fn close(&self) -> Result<(), PlayError> {
-        let programme = &self.daemon.programme;
+        let programme = &self.daemon.programme();
         let (tally, entries, unsettled) =
             programme.spool.read(|reading| Ok((reading.tally()?, reading.open_entries()?, reading.unsettled()?)))?;
         self.chapter("What was done");

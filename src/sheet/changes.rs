@@ -210,8 +210,7 @@ fn of_field(before: &Field<'_>, field: &Field<'_>, place: &str, changes: &mut Ve
             one_line(&before.source)
         );
         note(changes, Subject::Rule, place, target, before.source.clone(), field.source.clone(), source);
-        let rule =
-            format!("{target} ({place}): the rule is now {} It was {}", quoted(&field.rule) + ".", quoted(&before.rule) + ".");
+        let rule = format!("{target} ({place}): the rule is now {} It was {}", quoted(&field.rule), quoted(&before.rule));
         note(changes, Subject::Rule, place, target, before.rule.clone(), field.rule.clone(), rule);
     }
     let of = |row: &Row| {

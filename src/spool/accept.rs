@@ -1,5 +1,7 @@
 //! What DTP posts, made durable: each usable intervention becomes a delivery with a sealed parcel, or is known already.
 
+use std::sync::atomic::Ordering;
+
 use rusqlite::OptionalExtension;
 use uuid::Uuid;
 
@@ -214,7 +216,7 @@ impl Tx<'_> {
     }
 
     fn store_parcel(&mut self, delivery: DeliveryId, kind: ParcelKind, plain: &[u8]) -> Result<(), Error> {
-        let Sealed { key_name, bytes } = self.shared.sealer.seal(delivery, kind, plain);
+        let Sealed { key_name, bytes } = self.shared.sealer().seal(delivery, kind, plain);
         self.connection.prepare_cached("INSERT INTO parcels VALUES (?1, ?2, ?3)")?.execute((delivery.0, key_name, bytes))?;
         Ok(())
     }
@@ -232,7 +234,7 @@ impl Tx<'_> {
     pub fn check_size(&self) -> Result<(), Error> {
         let pages: u64 = self.connection.prepare_cached("PRAGMA page_count")?.query_row([], |row| row.get(0))?;
         let free: u64 = self.connection.prepare_cached("PRAGMA freelist_count")?.query_row([], |row| row.get(0))?;
-        if (pages - free) * 4096 >= self.shared.max_size { Err(Error::Full) } else { Ok(()) }
+        if (pages - free) * 4096 >= self.shared.max_size.load(Ordering::Relaxed) { Err(Error::Full) } else { Ok(()) }
     }
 }
 
@@ -248,7 +250,7 @@ impl Reading<'_> {
         let sealed =
             statement.query_row([delivery.id.0], |row| Ok(Sealed { key_name: row.get(0)?, bytes: row.get(1)? })).optional()?;
         let Some(sealed) = sealed else { return Ok(None) };
-        Ok(Some(Personal::new(self.shared.sealer.open(delivery.id, kind, &sealed)?)))
+        Ok(Some(Personal::new(self.shared.sealer().open(delivery.id, kind, &sealed)?)))
     }
 }
 

@@ -14,6 +14,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, config::DbCo
 
 use super::{
     Error, OpenError,
+    keys::store_identity,
     seal::{self, Identity, Kind, Sealed, Sealer},
 };
 use crate::referral::DeliveryId;
@@ -142,21 +143,9 @@ pub(super) fn identity(connection: &Connection, sealer: &Sealer) -> Result<Ident
     };
     let sealed = sealer.seal(row, Kind::Identity, identity.bytes());
     if old_name.as_ref() != Some(&sealed.key_name) {
-        connection
-            .execute(
-                "INSERT INTO identity VALUES (1, ?1, ?2) ON CONFLICT (one) DO UPDATE SET key_name = ?1, sealed = ?2",
-                (&sealed.key_name, &sealed.bytes),
-            )
-            .map_err(database)?;
+        store_identity(connection, &sealed).map_err(IdentityError::Database)?;
     }
     Ok(identity)
-}
-
-/// The name of a key that a waiting parcel needs and that is not configured.
-pub(super) fn missing_key(connection: &Connection, sealer: &Sealer) -> Result<Option<String>, Error> {
-    let mut statement = connection.prepare("SELECT DISTINCT key_name FROM parcels")?;
-    let names = statement.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
-    Ok(names.into_iter().find(|name| !sealer.knows(name)))
 }
 
 #[cfg(test)]

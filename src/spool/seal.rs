@@ -75,6 +75,13 @@ impl Sealer {
         Self { keys: keys.iter().map(|key| (key.name.clone(), XChaCha20Poly1305::new(&Key::from(*key.key)))).collect() }
     }
 
+    /// These keys, and after them those of another that only open.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        let others = other.keys.iter().filter(|(name, _)| !self.knows(name));
+        Self { keys: self.keys.iter().chain(others).cloned().collect() }
+    }
+
     /// Whether a key of this name is there.
     #[must_use]
     pub fn knows(&self, key_name: &str) -> bool {

@@ -138,7 +138,7 @@ async fn with_entry(kind: Kind) -> World {
         Kind::WithdrawnByUnhcr => {
             world.refer(row(json!({}))).await;
             let (number, now) = (NUMBER.parse().expect("a number"), world.clock.now());
-            let spool = &world.daemon().programme.spool;
+            let spool = world.daemon().programme().spool.clone();
             let withdrawn = spool.operate(move |tx| tx.withdrawn_by_unhcr(&number, now, "root (test): notice record")).await;
             withdrawn.expect("it is recorded");
         }
@@ -218,7 +218,7 @@ async fn every_entry_with_a_bell_is_said_at_once_and_daily_until_it_is_resolved_
             assert_eq!(alarms.said_of(&entry), usize::from(first.is_some()), "{kind}: day {day}");
         }
         let id = entry.id;
-        let resolved = world.daemon().programme.spool.write(move |tx| tx.resolve(id, "manager", None)).await;
+        let resolved = world.daemon().programme().spool.write(move |tx| tx.resolve(id, "manager", None)).await;
         assert_eq!(resolved.unwrap(), 1);
         for _ in 0..2 {
             world.pass(DAY).await;

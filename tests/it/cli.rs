@@ -2,6 +2,7 @@
 
 mod check;
 mod flows;
+mod healthy;
 mod mapping;
 mod operator;
 mod status;
@@ -101,6 +102,7 @@ fn every_command_explains_itself_with_an_example() {
         "cursor",
         "cursor show",
         "cursor set",
+        "healthy",
         "key",
         "key new",
         "key state",
@@ -167,7 +169,7 @@ fn a_configuration_with_mistakes_ends_with_78_and_all_of_them() {
     let file = folder.path().join("site.toml");
     std::fs::write(&file, "programme = \"kakuma\"\n[dtp]\ncertificat_file = \"a.pem\"\n").expect("the file can be written");
     let file = file.display().to_string();
-    for command in ["run", "check", "certificate", "deliveries list", "poll referrals", "activity", "notice 1"] {
+    for command in ["run", "check", "certificate", "deliveries list", "poll referrals", "activity", "notice 1", "healthy"] {
         let arguments: Vec<&str> = command.split(' ').chain(["--config", &file]).collect();
         let told = said(&arguments, Some(folder.path()));
         assert!(told.contains("certificat_file") && told.ends_with("exit 78"), "{command}: {told}");

@@ -331,7 +331,7 @@ async fn an_exception_leaves_only_where_configuration_and_a_person_let_it_and_no
                 world.walk(Walk::Referrals).await;
                 if let (Some(mut waiting), Some(basis)) = (sendings(&world).pop(), released) {
                     (waiting.basis, waiting.due) = (Some(basis), world.clock.now());
-                    world.daemon().programme.spool.write(move |tx| tx.store_references(&waiting)).await.unwrap();
+                    world.daemon().programme().spool.write(move |tx| tx.store_references(&waiting)).await.unwrap();
                 }
                 world.pass(HOUR).await;
                 let leaves = !restricted && (policy == "send" || (policy == "hold" && released.is_some()));

@@ -299,8 +299,8 @@ async fn when_nothing_that_was_written_is_left_dropped_fields_hold_up_neither_a_
             assert!(matches!(world.try_walk(Walk::Referrals).await, Err(WalkError::Blocked)));
         }
         let written = world.unsettled().into_iter().find(|delivery| delivery.written).expect("one was written").id;
-        let stopped =
-            world.daemon().programme.spool.write(move |tx| Ok(tx.stop(written, Stopping::SentOtherwise, "manager").is_ok()));
+        let programme = world.daemon().programme();
+        let stopped = programme.spool.write(move |tx| Ok(tx.stop(written, Stopping::SentOtherwise, "manager").is_ok()));
         assert!(stopped.await.unwrap());
         world.pass(HOUR).await;
         if walks {

@@ -94,7 +94,7 @@ async fn a_retry_by_hand_takes_the_entry_away_and_what_is_still_so_comes_back() 
     let world = World::new().await;
     let (delivery, entry, _) = held(&world).await;
     world.stage.primero.faults().plant(Rule::any().once(), Fault::status(500));
-    let spool = &world.daemon().programme.spool;
+    let spool = &world.daemon().programme().spool;
     spool.operate(move |tx| tx.retry(delivery, "tester")).await.unwrap();
     world.settle().await;
     assert_eq!(
@@ -132,7 +132,7 @@ async fn an_exception_can_be_released_while_primero_is_sick() {
     let sick = world.stage.primero.faults().plant(Rule::on(Endpoint::GetCase), Fault::status(500));
     world.pass(LOOK_AGAIN).await;
     assert!(sick.met() > 0);
-    let spool = &world.daemon().programme.spool;
+    let spool = &world.daemon().programme().spool;
     spool.operate(move |tx| tx.release(delivery, Ground::BestInterests, "CP manager", "tester")).await.unwrap();
     sick.pull();
     world.pass(LOOK_AGAIN).await;

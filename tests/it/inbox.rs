@@ -19,7 +19,10 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::world::{PERSON, World, intervention};
+use crate::{
+    described::is_described,
+    world::{PERSON, World, intervention},
+};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const NUMBER: &str = "989-26-TEST-0001";
@@ -41,11 +44,14 @@ async fn post(world: &World, body: impl Into<reqwest::Body>) -> Response {
 async fn is_problem(response: Response, status: u16, kind: &str, title: &str, errors: Option<Value>) {
     assert_eq!(response.status().as_u16(), status);
     assert_eq!(response.headers()["content-type"], "application/problem+json");
+    let headers = response.headers().clone();
     let mut expected = json!({"type": format!("urn:referrald:problem:{kind}"), "title": title, "status": status});
     if let Some(errors) = errors {
         expected["errors"] = errors;
     }
-    assert_eq!(response.json::<Value>().await.expect("a document"), expected);
+    let problem: Value = response.json().await.expect("a document");
+    assert_eq!(problem, expected);
+    is_described(status, &headers, &problem);
 }
 
 fn body(rows: Value) -> String {

@@ -103,7 +103,7 @@ fn contains(bytes: &[u8], part: &[u8]) -> bool {
 
 /// Everything that can be looked at from outside, in one text.
 async fn outputs(world: &World) -> String {
-    let spool = &world.daemon().programme.spool;
+    let spool = &world.daemon().programme().spool;
     let (story, unsettled) =
         spool.read(|reading| Ok((reading.story(&Wanted::default(), 10_000)?, reading.unsettled()?))).unwrap();
     let pages = [world.page("/metrics").await.1, world.page("/readyz").await.1, world.page("/livez").await.1];
@@ -113,9 +113,9 @@ async fn outputs(world: &World) -> String {
         world.events(),
         world.entries(),
         world.daemon(),
-        world.daemon().programme,
-        world.daemon().programme.primero,
-        world.daemon().programme.dtp,
+        world.daemon().programme(),
+        world.daemon().programme().primero,
+        world.daemon().programme().dtp,
     )
 }
 

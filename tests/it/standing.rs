@@ -15,14 +15,14 @@ use crate::world::{World, intervention, start};
 const MINUTE: Duration = Duration::from_secs(60);
 
 async fn now(world: &World) -> Now {
-    let programme = &world.daemon().programme;
+    let programme = &world.daemon().programme();
     let running = Running { programme, walks: &world.daemon().walks };
     standing::now(&programme.settings, &programme.spool, &world.clock, Some(running)).await.unwrap()
 }
 
 /// As a command line sees it that finds no daemon.
 async fn by_the_state(world: &World) -> Now {
-    let programme = &world.daemon().programme;
+    let programme = &world.daemon().programme();
     standing::now(&programme.settings, &programme.spool, &world.clock, None).await.unwrap()
 }
 

@@ -181,12 +181,12 @@ async fn a_row_that_does_not_say_which_case_it_is_holds_up_no_other_and_is_met_w
     assert_eq!(sent_ids(&world), [good.outgoing(&world)]);
     let failed = world.lines().into_iter().find(|line| line.event == Event::PollFailed).unwrap();
     assert_eq!((failed.reason, failed.count), (Some(Reason::NotAsPromised), Some(2)));
-    let cursor = world.daemon().programme.spool.read(|reading| reading.cursor(Walk::Referrals, "primeromodule-cp")).unwrap();
+    let cursor = world.daemon().programme().spool.read(|reading| reading.cursor(Walk::Referrals, "primeromodule-cp")).unwrap();
     assert!(cursor.unwrap() <= start(), "the next walk comes back to it");
     spoiled.pull();
     world.walk(Walk::Referrals).await;
     assert_eq!(sent_ids(&world), [good.outgoing(&world), bad.outgoing(&world)]);
-    let cursor = world.daemon().programme.spool.read(|reading| reading.cursor(Walk::Referrals, "primeromodule-cp")).unwrap();
+    let cursor = world.daemon().programme().spool.read(|reading| reading.cursor(Walk::Referrals, "primeromodule-cp")).unwrap();
     assert!(cursor.unwrap() > start() + TimeDelta::minutes(50));
     world.end().await;
 }

@@ -50,7 +50,7 @@ fn looks(world: &World) -> usize {
 }
 
 fn cursor(world: &World, walk: Walk) -> Option<DateTime<Utc>> {
-    world.daemon().programme.spool.read(|reading| reading.cursor(walk, "primeromodule-cp")).unwrap()
+    world.daemon().programme().spool.read(|reading| reading.cursor(walk, "primeromodule-cp")).unwrap()
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use referrald::{
     activity::{Activity, Event},
     clock::Clock,
     config::Settings,
-    daemon::{Daemon, StartError},
+    daemon::{Daemon, Objections, StartError},
     referral::{DeliveryId, Walk},
     sandbox::{
         Endpoint,
@@ -140,6 +140,16 @@ impl World {
         self.stop().await;
         self.settings = self.stage.settings(changed).unwrap_or_else(|problems| panic!("the settings are wrong:\n{problems}"));
         self.start().await;
+    }
+
+    /// Lets the settings of the next start take over at once.
+    pub async fn reload(&self) {
+        self.try_reload().await.unwrap_or_else(|objections| panic!("the settings were refused:\n{objections}"));
+    }
+
+    /// Tries to.
+    pub async fn try_reload(&self) -> Result<(), Objections> {
+        self.daemon().reload(Ok(self.settings.clone())).await
     }
 
     /// The running daemon.
@@ -284,17 +294,17 @@ impl World {
 
     /// The operator's list.
     pub fn entries(&self) -> Vec<Entry> {
-        self.daemon().programme.spool.read(|reading| reading.open_entries()).expect("the state can be read")
+        self.daemon().programme().spool.read(|reading| reading.open_entries()).expect("the state can be read")
     }
 
     /// The deliveries that are not settled.
     pub fn unsettled(&self) -> Vec<Delivery> {
-        self.daemon().programme.spool.read(|reading| reading.unsettled()).expect("the state can be read")
+        self.daemon().programme().spool.read(|reading| reading.unsettled()).expect("the state can be read")
     }
 
     /// One delivery.
     pub fn delivery(&self, id: DeliveryId) -> Delivery {
-        let delivery = self.daemon().programme.spool.read(|reading| reading.delivery(id)).expect("the state can be read");
+        let delivery = self.daemon().programme().spool.read(|reading| reading.delivery(id)).expect("the state can be read");
         delivery.expect("there is such a delivery")
     }
 

@@ -11,7 +11,7 @@ use crate::world::{World, intervention};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// The mapping as it lies in the repository: approved, and not the copy of the stage.
+/// What needs a person.
 fn needs(answered: &Answered) -> Vec<String> {
     let needs = answered.rows[0]["needs_a_person"].as_array().expect("a list").clone();
     needs.into_iter().map(|need| need.as_str().expect("a sentence").to_owned()).collect()
@@ -77,7 +77,7 @@ async fn everything_that_needs_a_person_is_said_and_the_exit_code_says_so_too() 
 #[tokio::test]
 async fn what_ends_within_a_fortnight_needs_a_person() {
     let world = World::new().await;
-    let ends = world.daemon().programme.settings.agreement.valid_until;
+    let ends = world.daemon().programme().settings.agreement.valid_until;
     for (days, said) in [(20, None), (14, Some("the agreement ends in 14 days")), (1, Some("the agreement ends tomorrow"))] {
         world.clock.set_wall(ends - TimeDelta::days(days));
         let status = on(&world, "status").await;

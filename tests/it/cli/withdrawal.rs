@@ -102,7 +102,7 @@ async fn the_clock_runs_from_when_unhcr_told_it() {
     world.clock.advance(72 * HOUR);
     done(&record(&world, "2026-03-02").await);
     // The day ends at midnight of the programme's zone.
-    let zone = world.daemon().programme.settings.schedule.time_zone;
+    let zone = world.daemon().programme().settings.schedule.time_zone;
     assert_eq!(world.entries()[0].made.with_timezone(&zone).to_rfc3339()[..19], *"2026-03-03T00:00:00");
     world.end().await;
 }

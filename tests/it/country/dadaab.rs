@@ -117,7 +117,7 @@ async fn what_the_mapping_does_not_name_reaches_neither_primero_nor_the_state() 
     world.refer(json!([asked_by("Save the Children", change)])).await;
     let waiting = world.unsettled();
     assert_eq!(waiting.len(), 1);
-    let parcel = world.daemon().programme.spool.read(|reading| reading.parcel(&waiting[0])).expect("the state can be read");
+    let parcel = world.daemon().programme().spool.read(|reading| reading.parcel(&waiting[0])).expect("the state can be read");
     let parcel = String::from_utf8(parcel.expect("there is a parcel").reveal().to_vec()).expect("it is text");
     assert!(parcel.contains(NUMBER) && !parcel.contains(marked), "what nobody reads is not kept");
     assert!(!parcel.contains("givenname") && !parcel.contains("nonrestrictedstore"));

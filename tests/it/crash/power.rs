@@ -110,7 +110,7 @@ async fn wakes_up(world: &mut World, image: &Image) -> Vec<String> {
     world.settle().await;
     let numbers = waiting(world);
     for delivery in world.unsettled() {
-        let parcel = world.daemon().programme.spool.read(|reading| reading.parcel(&delivery)).unwrap();
+        let parcel = world.daemon().programme().spool.read(|reading| reading.parcel(&delivery)).unwrap();
         assert!(parcel.is_some(), "what waits has its content");
     }
     world.stop().await;

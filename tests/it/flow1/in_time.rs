@@ -171,7 +171,7 @@ async fn a_parcel_of_seven_days_is_erased_and_dtp_is_told_nothing() {
     an_unclear_write(&world, true).await;
     world.pass(7 * DAY - MINUTE).await;
     let [left] = world.unsettled().try_into().unwrap();
-    let parcel = || world.daemon().programme.spool.read(|reading| reading.parcel(&left)).unwrap().is_some();
+    let parcel = || world.daemon().programme().spool.read(|reading| reading.parcel(&left)).unwrap().is_some();
     assert!(parcel());
     world.pass(MINUTE).await;
     assert!(!parcel());

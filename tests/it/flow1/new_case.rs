@@ -13,7 +13,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 /// The id under which the case of the person will be made.
 fn id_to_be(world: &World) -> Uuid {
-    world.daemon().programme.spool.identity().case_key(PERSON)
+    world.daemon().programme().spool.identity().case_key(PERSON)
 }
 
 /// Somebody makes a case with our id between our search and our writing.

@@ -15,7 +15,7 @@ async fn release(world: &World, basis: Basis) {
     let mut held = sendings(world).remove(0);
     assert_eq!(held.state, State::Held);
     (held.basis, held.due) = (Some(basis), world.clock.now());
-    world.daemon().programme.spool.write(move |tx| tx.store_references(&held)).await.unwrap();
+    world.daemon().programme().spool.write(move |tx| tx.store_references(&held)).await.unwrap();
     world.pass(HOUR).await;
 }
 

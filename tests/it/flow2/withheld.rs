@@ -161,7 +161,7 @@ async fn a_referral_that_does_not_concern_us_is_noted_nowhere() {
     assert_eq!(world.stage.primero.log().count(Endpoint::ListReferrals), 1);
     assert_eq!(world.events(), Vec::<String>::new());
     assert_eq!(world.list(), Vec::<String>::new());
-    let spool = &world.daemon().programme.spool;
+    let spool = &world.daemon().programme().spool;
     assert_eq!(spool.read(|reading| reading.tally()).unwrap(), []);
     assert_eq!(spool.read(|reading| reading.counters()).unwrap(), Vec::<[String; 6]>::new());
     world.end().await;

@@ -54,7 +54,7 @@ async fn a_certificate_that_does_not_belong_to_its_key_refuses_the_start() {
     let (_, key_file) = other.write(&world.stage.directory().join("secrets"), "other").unwrap();
     world.change(|settings| settings.inbox.tls.as_mut().unwrap().key_file = key_file);
     let error = world.try_start().await.expect_err("the start is refused");
-    assert!(matches!(error, StartError::Credentials(_)), "{error}");
+    assert!(matches!(error, StartError::Unfit(_)), "{error}");
     assert!(error.is_configuration());
     let said = error.to_string().replace(&world.stage.directory().display().to_string(), "DIR");
     assert_eq!(
