@@ -1,11 +1,15 @@
-//! Where the operator's machines look: alive, ready, metrics. Read-only; on the loopback by default; never the inbox's address.
+//! Where the operator looks: the page, and for machines alive, ready, metrics. Read-only; on the loopback by default; never the
+//! inbox's address.
 
-use std::sync::atomic::AtomicU64;
+mod guard;
+
+use std::sync::{Arc, atomic::AtomicU64};
 
 use axum::{
     Json, Router,
     extract::State,
     http::{StatusCode, header},
+    middleware,
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -17,18 +21,23 @@ use prometheus_client::{
 use serde_json::json;
 
 use crate::{
+    page,
     programme::{InForce, Programme},
     referral::{Flow, System},
     spool::Error,
+    walks::Walks,
 };
 
-/// The admin pages of whichever programme is in force.
-pub fn router(in_force: InForce) -> Router {
+/// Everything that the operator and their machines may look at, of whichever programme is in force.
+pub fn router(in_force: InForce, walks: Arc<Walks>) -> Router {
+    let listen = in_force.now().settings.admin.listen;
     Router::new()
         .route("/livez", get(|| async { "alive\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
-        .with_state(in_force)
+        .with_state(in_force.clone())
+        .merge(page::router(in_force, walks))
+        .layer(middleware::from_fn_with_state(listen, guard::guard))
 }
 
 /// 503 only when a post could not be stored. A blocked system is content, not status: the inbox accepts all the same.

@@ -66,6 +66,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
             .await
         }
         Command::Deliveries { command } => deliveries(command).await,
+        Command::Healthy { site } => healthy::ask(settings(&site.config)?.admin.listen),
         Command::Notice { record: Some(Notice::Record { intervention, received, by, site }), .. } => {
             ask(&site.config, |_| Ok(Request::Withdrawal { intervention: text(intervention), received, by })).await
         }
@@ -76,7 +77,6 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Status { site } => ask(&site.config, |_| Ok(Request::Status)).await,
         Command::Flow { command } => flows(command).await,
         Command::Cursor { command } => cursor(command).await,
-        Command::Healthy { site } => healthy::ask(settings(&site.config)?.admin.listen),
         Command::Key { command: Key::New { name } } => {
             key::new_inbox_key(name.as_deref(), &mut io::stdout()).map_err(|error| match error {
                 key::Error::Name => Failure::usage(error),

@@ -130,7 +130,14 @@ impl Daemon {
         let mut doors = JoinSet::new();
         let router = Inbox::new(in_force.clone(), Arc::clone(&places)).router();
         doors.spawn(serve("inbox", inbox_listener, inbox_tls.clone(), Arc::clone(&places), router, end.clone()));
-        doors.spawn(serve("admin", admin_listener, None, Places::new(64), admin::router(in_force.clone()), end.clone()));
+        doors.spawn(serve(
+            "admin",
+            admin_listener,
+            None,
+            Places::new(64),
+            admin::router(in_force.clone(), Arc::clone(&walks)),
+            end.clone(),
+        ));
         match control::server::listen(&socket(settings)) {
             Ok(socket) => {
                 let (in_force, walks, progress) = (in_force.clone(), Arc::clone(&walks), Arc::clone(&lasting.progress));

@@ -30,6 +30,7 @@ pub mod health;
 pub mod inbox;
 pub mod mapping;
 pub mod matching;
+pub mod page;
 pub mod personal;
 pub mod primero;
 pub mod programme;

@@ -385,6 +385,7 @@ impl Programme {
 
     /// What programmes before this one still meet counts no more.
     pub fn come_into_force(&self) {
+        self.spool.count_days_in(self.settings.schedule.time_zone);
         self.standing.generation.store(self.learnt.generation, Ordering::SeqCst);
     }
 

@@ -5,6 +5,7 @@
 
 pub mod accept;
 mod asleep;
+pub mod counters;
 pub mod cursor;
 pub mod delivery;
 mod file;
@@ -16,6 +17,7 @@ pub mod operator;
 pub mod pause;
 mod row;
 pub mod seal;
+pub mod search;
 pub mod settle;
 pub mod story;
 pub mod unfinished;
@@ -33,6 +35,7 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use rusqlite::Connection;
 use tokio::sync::{Notify, mpsc, oneshot};
 
@@ -142,6 +145,8 @@ pub struct Shared {
     watch: asleep::Watch,
     path: PathBuf,
     max_size: AtomicU64,
+    /// In which zone a day is counted.
+    zone: RwLock<Tz>,
     /// Content was erased that no checkpoint has overwritten yet.
     erased: AtomicBool,
 }
@@ -151,10 +156,10 @@ impl Shared {
         self.identity.digest("number", number.as_str().as_bytes())
     }
 
-    /// Since when this process has the state open.
+    /// In which zone a day is counted.
     #[must_use]
-    pub const fn opened(&self) -> DateTime<Utc> {
-        self.opened
+    pub fn zone(&self) -> Tz {
+        *self.zone.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The state keys of now.
@@ -164,6 +169,12 @@ impl Shared {
 
     fn exchange_sealer(&self, sealer: Arc<Sealer>) {
         *self.sealer.write().unwrap_or_else(PoisonError::into_inner) = sealer;
+    }
+
+    /// Since when this process has the state open.
+    #[must_use]
+    pub const fn opened(&self) -> DateTime<Utc> {
+        self.opened
     }
 
     /// Lets the courier look again at what may be attempted: something else than the agenda has changed.
@@ -255,6 +266,7 @@ impl Spool {
             watch,
             path: path.clone(),
             max_size: AtomicU64::new(max_size),
+            zone: RwLock::new(Tz::UTC),
             erased: AtomicBool::new(false),
         });
         upkeep::void_leases(&connection, &shared).map_err(database)?;
@@ -285,6 +297,11 @@ impl Spool {
     #[must_use]
     pub fn identity(&self) -> &Identity {
         &self.shared.identity
+    }
+
+    /// From now on a day is counted in this zone; before, in UTC. What was counted stays as it is.
+    pub fn count_days_in(&self, zone: Tz) {
+        *self.shared.zone.write().unwrap_or_else(PoisonError::into_inner) = zone;
     }
 
     /// Runs `work` on the writer thread; returns after the commit that carries it. If it fails, nothing of it stands.

@@ -102,8 +102,10 @@ pub async fn turn(programme: &Programme, calendar: &mut Calendar) -> Result<(), 
         let told: Vec<&Ending> = told.collect();
         let new = today.iter().flat_map(|(_, endings)| endings).filter(|ending| !told.contains(ending));
         tell_endings(programme, new, now).await?;
+        if calendar.told.as_ref().is_none_or(|(day, _)| *day != now.date_naive()) {
+            tell_pauses(programme);
+        }
         calendar.told = today;
-        tell_pauses(programme);
     }
     if calendar.pruned != Some(now.date_naive()) {
         let before = now - programme.settings.state.keep_settled;

@@ -110,8 +110,7 @@ pub async fn run(
     stop: CancellationToken,
     end: CancellationToken,
 ) -> Times {
-    loop {
-        let Some(ticks) = &mut times.ticks else { break };
+    while let Some(ticks) = &mut times.ticks {
         tokio::select! {
             tick = ticks.recv() => if tick.is_none() { break },
             () = stop.cancelled() => break,

@@ -3,6 +3,7 @@
 //! Pure. It knows codes, numbers and times, never a value of a record, and it decides nothing.
 //! The words are those of the people who do this work; a referral from UNHCR is called that, whatever we call it inside.
 
+pub mod names;
 mod reasons;
 mod sentences;
 

@@ -197,6 +197,16 @@ pub enum Command {
         #[command(flatten)]
         site: Site,
     },
+    /// Ask the running daemon whether it can store what is posted
+    ///
+    /// Asks `/readyz` on `admin.listen` and ends with 0 or with 1 and the reason: the health check of
+    /// a container, which has no shell.
+    #[command(verbatim_doc_comment, after_help = "Example: referrald healthy --config /etc/referrald/referrald.toml")]
+    Healthy {
+        /// Which programme.
+        #[command(flatten)]
+        site: Site,
+    },
     /// Pause a flow, let it go on, see how both stand
     #[command(after_help = "Example: referrald flow list --config /etc/referrald/referrald.toml")]
     Flow {
@@ -210,16 +220,6 @@ pub enum Command {
         /// What to do.
         #[command(subcommand)]
         command: Cursor,
-    },
-    /// Ask the running daemon whether it can store what is posted
-    ///
-    /// Asks `/readyz` on `admin.listen` and ends with 0 or with 1 and the reason: the health check of
-    /// a container, which has no shell.
-    #[command(verbatim_doc_comment, after_help = "Example: referrald healthy --config /etc/referrald/referrald.toml")]
-    Healthy {
-        /// Which programme.
-        #[command(flatten)]
-        site: Site,
     },
     /// Make a new key
     #[command(after_help = "Example: referrald key new --name dtp-2027")]

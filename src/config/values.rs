@@ -185,8 +185,8 @@ fn edge_of(date: &str, zone: Tz, edge: Edge) -> Option<DateTime<Utc>> {
     }
 }
 
-/// Midnight; where the clocks jump over it, the moment to which they jump.
-fn first_moment(date: NaiveDate, zone: Tz) -> Option<DateTime<Utc>> {
+/// The first moment of a day in a zone: midnight; where the clocks jump over it, the moment to which they jump.
+pub fn first_moment(date: NaiveDate, zone: Tz) -> Option<DateTime<Utc>> {
     let midnight = NaiveDateTime::new(date, NaiveTime::MIN);
     (0..=24 * 4)
         .find_map(|quarters| zone.from_local_datetime(&(midnight + TimeDelta::minutes(15 * quarters))).earliest())

@@ -109,6 +109,7 @@ async fn do_it_ourselves(
         let state = &settings.state;
         let spool = Spool::open(&state.directory, Sealer::new(&keys), clock.clone(), state.max_size, log(settings))
             .map_err(|error| refused(settings, error.into()))?;
+        spool.count_days_in(settings.schedule.time_zone);
         let office = Office { settings: settings.clone(), spool: spool.clone(), clock, running: None };
         let ended = execute_here(office, request, show).await;
         spool.close().await;

@@ -4,15 +4,21 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::attempt::{Attempt, Names, Step, Verdict};
+use super::{
+    attempt::{Attempt, Names, Step, Verdict},
+    send_referral::service_named,
+};
 use crate::{
     mapping::ReferralDecision,
     personal::Personal,
-    primero::{Case, Document, Filter, Referral, ReferralStatus, Referrals, Sought, Trouble},
+    primero::{Case, Document, Filter, Referral, ReferralStatus, Referrals, Sought, Trouble, text},
     reason::Reason,
     referral::{CaseKey, Decision, OutgoingId, ReferralId},
     spool::settle::Note,
 };
+
+/// What is read of the case: whether it is meant, and the kind of the service, for the counts.
+const FIELDS: [&str; 2] = ["case_id", "services_section"];
 
 /// Attempts the delivery.
 pub async fn attempt(at: &mut Attempt) -> Step<Verdict> {
@@ -23,10 +29,12 @@ pub async fn attempt(at: &mut Attempt) -> Step<Verdict> {
         return Err(Verdict::held(Reason::UnknownDecisionCode));
     };
     at.delivery.about.decision = Some(decision.decision);
-    let key = case_of(at, &outgoing).await?;
+    let case = case_of(at, &outgoing).await?;
+    let key = case.key;
     let referrals = programme.primero.referrals(key).await;
     let referrals = at.primero(Names::OneRecord, referrals)?;
     let referral = choose(at, &outgoing, &referrals, item.reveal())?.clone();
+    at.service_type = service_named(&case, &referral).and_then(|service| text(service, "service_type")).map(str::to_owned);
     match (referral.status, decision.decision) {
         // A repeat, or our own write whose answer was lost.
         (ReferralStatus::Accepted | ReferralStatus::Done, Decision::Accepted)
@@ -59,27 +67,24 @@ fn item(at: &Attempt) -> Step<Personal<Document>> {
 /// Primero compares a `case_id` to the letter, and the id that we are given is in lower case. Primero makes its ids in lower
 /// case, but whoever brought a case from elsewhere may have given it upper case; such a one is searched regardless of case, and
 /// only an id that is the same but for that is taken. What is no UUID is not searched so: it could be a part of many others.
-async fn case_of(at: &mut Attempt, outgoing: &OutgoingId) -> Step<CaseKey> {
+async fn case_of(at: &mut Attempt, outgoing: &OutgoingId) -> Step<Case> {
     let programme = at.programme.clone();
     let case_id = outgoing.case().as_str();
     let mut found = Vec::new();
     for module in &programme.settings.referrals.modules {
         let filter = Filter { equals: ("case_id", case_id), module };
-        let cases = programme.primero.find(&filter, &["case_id"]).await;
+        let cases = programme.primero.find(&filter, &FIELDS).await;
         found.extend(at.primero(Names::Nothing, cases)?);
     }
     if found.is_empty() && Uuid::try_parse(case_id).is_ok() {
         for module in &programme.settings.referrals.modules {
             let is_meant = |case: &Case| case.text("case_id").is_some_and(|id| id.eq_ignore_ascii_case(case_id));
-            let cases = programme.primero.query(case_id, module, &["case_id"], is_meant).await;
+            let cases = programme.primero.query(case_id, module, &FIELDS, is_meant).await;
             found.extend(at.primero(Names::Nothing, cases)?.ok_or(Verdict::later(Reason::NotAsPromised))?);
         }
     }
-    match found.as_slice() {
-        [] => Err(Verdict::held(Reason::NoSuchReferral)),
-        [case] => Ok(case.key),
-        _ => Err(Verdict::held(Reason::SeveralReferralsFit)),
-    }
+    let case = found.pop().ok_or(Verdict::held(Reason::NoSuchReferral))?;
+    if found.is_empty() { Ok(case) } else { Err(Verdict::held(Reason::SeveralReferralsFit)) }
 }
 
 /// Which referral is meant: the one chosen before; the one that we sent last under this id; else the newest in progress.

@@ -4,7 +4,7 @@ use super::attempt::{Attempt, Names, Step, Verdict};
 use crate::{
     decisions::{Decided, decisions_in},
     personal::Personal,
-    primero::Trouble,
+    primero::{Trouble, text},
     reason::Reason,
 };
 
@@ -49,6 +49,7 @@ pub async fn attempt(at: &mut Attempt) -> Step<Verdict> {
         .decision_report(&case.document, &service, decision)
         .map_err(|gaps| Verdict::unmappable(Some(Reason::CannotBeMapped), gaps))?;
     at.delivery.about.decision = Some(decision);
+    at.service_type = text(service.reveal(), &programme.mapping.service_fields().service_type).map(str::to_owned);
     at.dtp(programme.dtp.send_decision(message.reveal()).await)?;
     Ok(Verdict::Delivered)
 }

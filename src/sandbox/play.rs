@@ -321,7 +321,7 @@ impl Story<'_> {
         self.chapter("The sandbox stays up; end it with Ctrl-C");
         self.say(&format!("Inbox:           {inbox}"));
         self.say(&format!("Key:             {INBOX_KEY}"));
-        self.say(&format!("Operator's view: http://{}/metrics and /readyz", self.daemon.admin));
+        self.say(&format!("The page:        http://{}/ (for machines: /readyz and /metrics)", self.daemon.admin));
         self.say(&format!(
             "Primero:         {}/api/v2/cases (user `bridge`, password `sandbox-password`)",
             self.stage.primero.url()

@@ -120,7 +120,7 @@ impl Tx<'_> {
                 self.tell(line)?;
                 continue;
             }
-            let delivery = self.new_delivery(Errand::RecordDecision, about);
+            let delivery = self.new_delivery(Errand::RecordDecision, about)?;
             self.store_parcel(delivery.id, ParcelKind::Decision, decision.parcel.reveal())?;
             self.put(&delivery)?;
             let line = self.about(Event::Received, &delivery);
@@ -200,7 +200,7 @@ impl Tx<'_> {
 
     /// `may_stand`: something of an earlier delivery of this number, which was given up, may stand in Primero.
     fn admit(&mut self, about: About, behind: Option<DeliveryId>, may_stand: bool, parcel: &[u8]) -> Result<(), Error> {
-        let mut delivery = self.new_delivery(Errand::OpenIntervention, about);
+        let mut delivery = self.new_delivery(Errand::OpenIntervention, about)?;
         delivery.behind = behind;
         delivery.may_have_acted = may_stand;
         self.store_parcel(delivery.id, ParcelKind::Intervention, parcel)?;

@@ -218,6 +218,13 @@ impl Reading<'_> {
         self.entries("e.closed IS NULL", 0)
     }
 
+    /// Of the open entries those after a number, oldest first, at most so many.
+    pub fn open_entries_after(&self, after: DeliveryId, most: usize) -> Result<Vec<Entry>, Error> {
+        let mut entries = self.entries("e.closed IS NULL AND e.id > ?1", after.0)?;
+        entries.truncate(most);
+        Ok(entries)
+    }
+
     /// How many entries are open, and when the oldest was made.
     pub fn list_size(&self) -> Result<(u64, Option<DateTime<Utc>>), Error> {
         let mut statement = self.connection.prepare_cached("SELECT count(*), min(made) FROM entries WHERE closed IS NULL")?;

@@ -6,6 +6,7 @@ use rusqlite::OptionalExtension;
 
 use super::{
     Error, Reading, Tx,
+    counters::Step,
     delivery::{About, Delivery, select},
     list::{Kind, NewEntry},
     seal::Digest,
@@ -191,7 +192,7 @@ impl Tx<'_> {
             return Ok(None);
         }
         let about = About { case_key: Some(key), case_id, walk: Some(walk), ..About::default() };
-        let look = self.new_delivery(Errand::Look, about);
+        let look = self.new_delivery(Errand::Look, about)?;
         self.put(&look)?;
         Ok(Some(look.id))
     }
@@ -204,7 +205,7 @@ impl Tx<'_> {
         if taken || open || ended {
             return Ok(None);
         }
-        let mut delivery = self.new_delivery(Errand::SendReferral, about(found));
+        let mut delivery = self.new_delivery(Errand::SendReferral, about(found))?;
         if let Some(basis) = leaves_now {
             delivery.may_have_acted = true;
             delivery.basis = Some(basis);
@@ -257,9 +258,10 @@ impl Tx<'_> {
     }
 
     fn withhold_anew(&mut self, found: &Found, reason: Reason) -> Result<(), Error> {
-        let mut delivery = self.new_delivery(Errand::SendReferral, about(found));
+        let mut delivery = self.new_delivery(Errand::SendReferral, about(found))?;
         (delivery.state, delivery.reason, delivery.settled) = (State::Withheld, Some(reason), Some(self.now));
         self.put(&delivery)?;
+        self.count(&delivery, Step::Ended(State::Withheld), None)?;
         self.tell_withheld(&delivery, reason)
     }
 
@@ -284,6 +286,7 @@ impl Tx<'_> {
         (delivery.state, delivery.reason, delivery.due) = (State::Held, Some(reason), due);
         delivery.held_since = Some(self.now);
         self.put(&delivery)?;
+        self.count(&delivery, Step::Held, None)?;
         self.list(&delivery, NewEntry::new(Kind::Held, reason))?;
         let line = Activity { reason: Some(reason), outcome: Some(Outcome::Held), ..self.about(Event::Held, &delivery) };
         self.tell(line)
@@ -301,7 +304,7 @@ impl Tx<'_> {
             return if open.about.case_key == Some(case_key) { Ok(()) } else { self.conflict(number, case_id, case_key) };
         }
         let about = About { intervention: Some(number.clone()), case_key: Some(case_key), case_id, service, ..About::default() };
-        let report = self.new_delivery(Errand::ReportDecision, about);
+        let report = self.new_delivery(Errand::ReportDecision, about)?;
         self.put(&report)
     }
 

@@ -8,6 +8,7 @@ use rusqlite::ToSql;
 
 use super::{
     Error, Reading, Spool, Tx,
+    counters::Step,
     delivery::{Delivery, select},
     list::{Entry, Kind, NewEntry},
     looks::Sending,
@@ -174,6 +175,7 @@ impl Tx<'_> {
         self.tell_operator(who, &delivery, None)?;
         again.id = DeliveryId(self.next_number());
         self.put(&again)?;
+        self.count(&again, Step::Made, None)?;
         self.unlist(delivery.id, &[Kind::Withheld, Kind::Refused, Kind::Stopped])?;
         Ok(again.id)
     }

@@ -52,6 +52,14 @@ CREATE INDEX deliveries_outgoing     ON deliveries (outgoing) WHERE outgoing IS 
 CREATE INDEX deliveries_behind       ON deliveries (behind) WHERE behind IS NOT NULL;
 CREATE INDEX deliveries_watched      ON deliveries (watched) WHERE watched IS NOT NULL;
 CREATE INDEX deliveries_settled      ON deliveries (settled) WHERE settled IS NOT NULL;
+-- By these a person looks for deliveries; src/spool/search.rs says which when. The end of a case id tells cases apart.
+CREATE INDEX deliveries_case_id      ON deliveries (substr(case_id, -8), id) WHERE case_id IS NOT NULL;
+CREATE INDEX deliveries_reason       ON deliveries (reason, id) WHERE reason IS NOT NULL;
+CREATE INDEX deliveries_undelivered  ON deliveries (state, id) WHERE settled IS NOT NULL AND state <> 'delivered';
+CREATE INDEX deliveries_to_primero   ON deliveries (id)
+    WHERE (errand IN ('open_intervention', 'send_feedback', 'report_decision') OR walk = 'decisions');
+CREATE INDEX deliveries_to_dtp       ON deliveries (id)
+    WHERE (errand IN ('send_referral', 'record_decision') OR walk = 'referrals');
 
 -- What DTP posted, sealed; deleted at settlement.
 CREATE TABLE parcels (
@@ -153,7 +161,7 @@ CREATE TABLE story (
 CREATE INDEX story_delivery ON story (delivery) WHERE delivery IS NOT NULL;
 CREATE INDEX story_time     ON story (time);
 
--- Counts without ids.
+-- Counts without ids. A day is a day of the programme's zone; an outcome is an errand and how it ended, or `made`, or `held`.
 CREATE TABLE counters (
     day          TEXT    NOT NULL,
     flow         TEXT    NOT NULL,

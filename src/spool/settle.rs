@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::{
     Error, Tx,
+    counters::Step,
     delivery::{About, Delivery},
     known::Standing,
     list::{Kind, NewEntry},
@@ -122,7 +123,10 @@ impl Tx<'_> {
             }
             Conclusion::Held { reason, due } => {
                 (delivery.state, delivery.reason, delivery.due) = (State::Held, Some(reason), due);
-                delivery.held_since = delivery.held_since.or(Some(self.now()));
+                if delivery.held_since.is_none() {
+                    delivery.held_since = Some(self.now());
+                    self.count(&delivery, Step::Held, service_type.as_deref())?;
+                }
                 self.put(&delivery)?;
                 if held.is_some_and(|held| held != reason) {
                     // Something else is to be done now: an entry of its own, with an alarm of its own.
@@ -175,9 +179,8 @@ impl Tx<'_> {
         for note in notes {
             self.note(&delivery, note)?;
         }
-        // A look that is done leaves no trace, so it is not counted either.
-        if delivery.settled.is_some() && delivery.errand != Errand::Look {
-            self.count(&delivery, service_type.as_deref())?;
+        if delivery.settled.is_some() {
+            self.count(&delivery, Step::Ended(delivery.state), service_type.as_deref())?;
         }
         if delivery.errand == Errand::OpenIntervention {
             self.judge_behind(&delivery)?;
@@ -247,7 +250,8 @@ impl Tx<'_> {
     /// Ends a delivery in favour of a newer message.
     pub(super) fn supersede(&mut self, mut delivery: Delivery, reason: Reason) -> Result<(), Error> {
         let line = self.about(Event::Superseded, &delivery);
-        self.settle(&mut delivery, State::Superseded, Some(reason), line)
+        self.settle(&mut delivery, State::Superseded, Some(reason), line)?;
+        self.count(&delivery, Step::Ended(State::Superseded), None)
     }
 
     /// Owes DTP a feedback about an intervention; an unsent one of the same number is replaced.
@@ -271,7 +275,7 @@ impl Tx<'_> {
             service: intervention.about.service.clone(),
             ..About::default()
         };
-        let mut feedback = self.new_delivery(Errand::SendFeedback, about);
+        let mut feedback = self.new_delivery(Errand::SendFeedback, about)?;
         feedback.gaps = gaps;
         self.put(&feedback)
     }
@@ -306,9 +310,9 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// A new delivery, due now, not yet stored.
-    pub(super) fn new_delivery(&mut self, errand: Errand, about: About) -> Delivery {
-        Delivery {
+    /// A new delivery, due now, counted and not yet stored.
+    pub(super) fn new_delivery(&mut self, errand: Errand, about: About) -> Result<Delivery, Error> {
+        let delivery = Delivery {
             id: DeliveryId(self.next_number()),
             errand,
             state: State::Waiting,
@@ -327,7 +331,9 @@ impl Tx<'_> {
             basis: None,
             watched: None,
             late: false,
-        }
+        };
+        self.count(&delivery, Step::Made, None)?;
+        Ok(delivery)
     }
 
     /// An intervention's attempt has ended: what waits behind it is judged as if it had just come.
@@ -348,18 +354,6 @@ impl Tx<'_> {
         } else {
             Standing::Idle
         }
-    }
-
-    fn count(&mut self, delivery: &Delivery, service_type: Option<&str>) -> Result<(), Error> {
-        let mut statement = self.connection.prepare_cached(
-            "INSERT INTO counters VALUES (?1, ?2, ?3, ?4, ?5, 1)
-             ON CONFLICT (day, flow, service_type, outcome, decision) DO UPDATE SET count = count + 1",
-        )?;
-        let day = self.now.date_naive().to_string();
-        let decision = delivery.about.decision.map_or("", Decision::code);
-        let outcome = format!("{} {}", delivery.errand, delivery.state);
-        statement.execute((day, delivery.flow().code(), service_type.unwrap_or(""), outcome, decision))?;
-        Ok(())
     }
 
     /// DTP took a referral: what was said about earlier errands of it is past, and only this one is watched.

@@ -100,19 +100,20 @@ impl Tx<'_> {
 impl Reading<'_> {
     /// The lines wanted, oldest first, at most `most` of them.
     pub fn story(&self, wanted: &Wanted, most: u32) -> Result<Vec<Line>, Error> {
-        let mut statement = self.connection.prepare_cached(
+        // A delivery's own lines are found by their index; for anything else all are looked through.
+        let of_delivery = if wanted.delivery.is_some() { "story.delivery = :delivery" } else { ":delivery IS NULL" };
+        let mut statement = self.connection.prepare_cached(&format!(
             "SELECT story.rowid, story.time, story.event, d.errand, d.walk, coalesce(d.post, story.post), story.delivery, story.addressee,
                 coalesce(d.intervention, story.intervention), coalesce(d.case_id, story.case_id), coalesce(d.referral, story.referral),
                 story.attempt, story.outcome, story.reason, story.fields, story.status, story.basis, story.new_case, story.count,
                 story.due, story.noticed, story.who
              FROM story LEFT JOIN deliveries d ON d.id = story.delivery
-             WHERE story.rowid > :after
+             WHERE story.rowid > :after AND {of_delivery}
                AND (:since IS NULL OR story.time >= :since)
-               AND (:delivery IS NULL OR story.delivery = :delivery)
                AND (:intervention IS NULL OR coalesce(d.intervention, story.intervention) = :intervention)
                AND (:case_id IS NULL OR coalesce(d.case_id, story.case_id) = :case_id)
              ORDER BY story.rowid LIMIT :most",
-        )?;
+        ))?;
         let rows = statement.query_map(
             named_params! {
                 ":after": wanted.after,

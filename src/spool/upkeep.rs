@@ -195,27 +195,11 @@ impl Reading<'_> {
         Ok(waiting)
     }
 
-    /// How many deliveries were ever settled, by errand and state (`send_feedback delivered`).
-    pub fn settled(&self) -> Result<Vec<(String, u64)>, Error> {
-        let mut statement = self.connection.prepare("SELECT outcome, sum(count) FROM counters GROUP BY outcome ORDER BY 1")?;
-        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        Ok(rows.collect::<Result<_, _>>()?)
-    }
-
     /// How many deliveries are in each state, settled ones that are still remembered included.
     pub fn tally(&self) -> Result<Vec<(String, String, u64)>, Error> {
         let mut statement =
             self.connection.prepare("SELECT errand, state, count(*) FROM deliveries GROUP BY errand, state ORDER BY 1, 2")?;
         let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-        Ok(rows.collect::<Result<_, _>>()?)
-    }
-
-    /// The counters: day, flow, service type, outcome, decision, count.
-    pub fn counters(&self) -> Result<Vec<[String; 6]>, Error> {
-        let mut statement = self.connection.prepare("SELECT day, flow, service_type, outcome, decision, count FROM counters")?;
-        let rows = statement.query_map([], |row| {
-            Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get::<_, i64>(5)?.to_string()])
-        })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 

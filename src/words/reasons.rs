@@ -61,7 +61,7 @@ pub const fn words(reason: Reason) -> Words {
         ),
         Reason::RefusedByDtp => note(
             "DTP refused the message.",
-            "Ask UNHCR what is wrong with it. Then `referrald deliveries retry ID`, or inform UNHCR by the manual procedure and `referrald deliveries resolve ID`.",
+            "Ask UNHCR what is wrong with it. Then `referrald deliveries retry ID`, or inform UNHCR by the manual procedure and `referrald deliveries resolve ID --by ROLE`.",
         ),
 
         // A person must decide.
@@ -107,23 +107,23 @@ pub const fn words(reason: Reason) -> Words {
         ),
         Reason::UnknownDecisionCode => alarm(
             "UNHCR sent a decision with a code that is not in the table. It was not applied.",
-            "Ask UNHCR what the code means. Have the mapping completed, then `referrald deliveries retry ID`; or record the decision in Primero and `referrald deliveries resolve ID`.",
+            "Ask UNHCR what the code means. Have the mapping completed, then `referrald deliveries retry ID`; or record the decision in Primero and `referrald deliveries resolve ID --by ROLE`.",
         ),
         Reason::NoSuchReferral => alarm(
             "UNHCR decided on a referral that is not in Primero.",
-            "Ask UNHCR which referral is meant. Record the decision in Primero by hand, then `referrald deliveries resolve ID`.",
+            "Ask UNHCR which referral is meant. Record the decision in Primero by hand, then `referrald deliveries resolve ID --by ROLE`.",
         ),
         Reason::SeveralReferralsFit => alarm(
             "UNHCR's decision fits several referrals or cases.",
-            "Ask UNHCR which is meant. Record the decision in Primero by hand, then `referrald deliveries resolve ID`.",
+            "Ask UNHCR which is meant. Record the decision in Primero by hand, then `referrald deliveries resolve ID --by ROLE`.",
         ),
         Reason::SentTwiceUnderThisId => alarm(
             "The service was referred twice, and UNHCR's decision does not tell which of the two is meant.",
-            "Ask UNHCR which is meant. Record the decision in Primero by hand, then `referrald deliveries resolve ID`.",
+            "Ask UNHCR which is meant. Record the decision in Primero by hand, then `referrald deliveries resolve ID --by ROLE`.",
         ),
         Reason::DecisionRefused => note(
             "Primero refused to record UNHCR's decision. The consent on the case may have been withdrawn, or the recipient disabled.",
-            "Look at the case and the referral in Primero. Put it right and `referrald deliveries retry ID`, or record the decision by hand and `referrald deliveries resolve ID`.",
+            "Look at the case and the referral in Primero. Put it right and `referrald deliveries retry ID`, or record the decision by hand and `referrald deliveries resolve ID --by ROLE`.",
         ),
         Reason::TableValueRefused => alarm(
             "Primero refused a value that comes out of a table of our mapping.",
@@ -248,7 +248,7 @@ pub const fn words(reason: Reason) -> Words {
         Reason::Error => note("A person stopped it because it was made in error.", "Nothing: this was decided here."),
         Reason::Expired => note(
             "It could not be delivered for seven days, so its content was erased here. UNHCR was not told.",
-            "Ask UNHCR to send it again, or whether the child was helped in another way. Then `referrald deliveries resolve ID`.",
+            "Ask UNHCR to send it again, or whether the child was helped in another way. Then `referrald deliveries resolve ID --by ROLE`.",
         ),
         Reason::NotSentInTime => note(
             "The referral could not be sent to UNHCR in the agreed time.",
@@ -264,7 +264,7 @@ pub const fn words(reason: Reason) -> Words {
         Reason::NoLongerADecision => note("The decision was taken back in Primero before UNHCR was told.", "Nothing."),
         Reason::DecidedBefore => note(
             "Somebody had decided on the referral, or revoked it, before UNHCR's decision came.",
-            "Compare both decisions and inform UNHCR where they differ. Then `referrald deliveries resolve ID`.",
+            "Compare both decisions and inform UNHCR where they differ. Then `referrald deliveries resolve ID --by ROLE`.",
         ),
         Reason::NothingToDo => note("The case asks nothing of us.", "Nothing."),
         Reason::Replaced => note("A newer message took its place.", "Nothing."),
@@ -272,31 +272,31 @@ pub const fn words(reason: Reason) -> Words {
         // What a person should know.
         Reason::ChangedAfterDelivery => note(
             "UNHCR sent a delivered referral again with other content. Nothing was changed in Primero.",
-            "Ask UNHCR what changed and enter it in Primero if it matters. Then `referrald deliveries resolve ID`.",
+            "Ask UNHCR what changed and enter it in Primero if it matters. Then `referrald deliveries resolve ID --by ROLE`.",
         ),
         Reason::NumberAlreadyDelivered => alarm(
             "UNHCR sent a number that was delivered before, now for another person. Nothing was written.",
-            "Ask UNHCR at once: the first referral, or this one, may be about the wrong child. Then `referrald deliveries resolve ID`.",
+            "Ask UNHCR at once: the first referral, or this one, may be about the wrong child. Then `referrald deliveries resolve ID --by ROLE`.",
         ),
         Reason::Conflict => note(
             "Two records, or the two sides, say different things about one referral.",
-            "Look at the cases named here, correct them in Primero and inform UNHCR where needed. Then `referrald deliveries resolve ID`.",
+            "Look at the cases named here, correct them in Primero and inform UNHCR where needed. Then `referrald deliveries resolve ID --by ROLE`.",
         ),
         Reason::Differs => note(
             "Values in Primero differ from what UNHCR sent. Nothing was overwritten.",
-            "Compare the named fields with UNHCR and correct the wrong side. Then `referrald deliveries resolve ID`.",
+            "Compare the named fields with UNHCR and correct the wrong side. Then `referrald deliveries resolve ID --by ROLE`.",
         ),
         Reason::NotStored => note(
             "Primero did not keep some fields of a referral from UNHCR; the rest is there.",
-            "Ask the Primero administrator whether the named fields are on our forms (`referrald check`). Then `referrald deliveries resolve ID`.",
+            "Ask the Primero administrator whether the named fields are on our forms (`referrald check`). Then `referrald deliveries resolve ID --by ROLE`.",
         ),
         Reason::NotTaken => note(
             "Items that DTP posted could not be used; the others were taken.",
-            "Tell UNHCR which items, as shown here. Then `referrald deliveries resolve ID`.",
+            "Tell UNHCR which items, as shown here. Then `referrald deliveries resolve ID --by ROLE`.",
         ),
         Reason::InboxRefused => note(
             "Posts of DTP were refused.",
-            "Tell UNHCR the status and the time; nobody knows whether DTP reads our answers. Then `referrald deliveries resolve ID`.",
+            "Tell UNHCR the status and the time; nobody knows whether DTP reads our answers. Then `referrald deliveries resolve ID --by ROLE`.",
         ),
         Reason::Late => alarm(
             "It is not done yet and has waited for too long.",

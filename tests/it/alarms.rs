@@ -138,7 +138,7 @@ async fn with_entry(kind: Kind) -> World {
         Kind::WithdrawnByUnhcr => {
             world.refer(row(json!({}))).await;
             let (number, now) = (NUMBER.parse().expect("a number"), world.clock.now());
-            let spool = world.daemon().programme().spool.clone();
+            let spool = &world.daemon().programme().spool;
             let withdrawn = spool.operate(move |tx| tx.withdrawn_by_unhcr(&number, now, "root (test): notice record")).await;
             withdrawn.expect("it is recorded");
         }

@@ -1,6 +1,7 @@
 //! The command line as an operator meets it: the real binary, its texts and its exit codes.
 
 mod check;
+mod documented;
 mod flows;
 mod healthy;
 mod mapping;
@@ -93,6 +94,7 @@ fn every_command_explains_itself_with_an_example() {
         "deliveries stop",
         "deliveries resolve",
         "notice",
+        "healthy",
         "notice record",
         "status",
         "flow",
@@ -102,7 +104,6 @@ fn every_command_explains_itself_with_an_example() {
         "cursor",
         "cursor show",
         "cursor set",
-        "healthy",
         "key",
         "key new",
         "key state",

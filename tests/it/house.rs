@@ -40,7 +40,7 @@ const STOREYS: [&[&str]; 9] = [
     &["agenda", "consent", "decisions", "health", "matching", "walk"],
     &["schedule", "spool"],
     &["programme"],
-    &["admin", "courier", "inbox", "standing", "upkeep", "walks"],
+    &["admin", "courier", "inbox", "page", "standing", "upkeep", "walks"],
     &["control", "daemon"],
 ];
 /// The one pair that may name each other: the daemon opens the socket, and a command that finds no daemon puts the same programme

@@ -20,6 +20,7 @@ mod held;
 mod house;
 mod inbox;
 mod matrix;
+mod page;
 mod play;
 mod privacy;
 mod reload;
