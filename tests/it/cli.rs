@@ -1,6 +1,7 @@
 //! The command line as an operator meets it: the real binary, its texts and its exit codes.
 
 mod check;
+mod documented;
 mod flows;
 mod healthy;
 mod mapping;
