@@ -6,6 +6,7 @@
 
 pub mod client;
 mod execute;
+mod keeping;
 mod notice;
 mod poll;
 pub mod rows;
@@ -95,6 +96,18 @@ pub enum Request {
         /// Take the decisions that are there as known.
         baseline: bool,
     },
+    /// Seal everything with the first state key.
+    Rotate {
+        /// The name of the key that the one who asks means.
+        first: String,
+    },
+    /// Erase everything that DTP posted and that still waits.
+    EraseParcels,
+    /// Note that a copy of the state was taken.
+    Copied {
+        /// With what DTP posted.
+        for_move: bool,
+    },
     /// What a withdrawal message needs.
     Notice {
         /// The number of the entry or the delivery.
@@ -116,6 +129,10 @@ impl Request {
             Self::Activity { .. } => "activity",
             Self::Poll { baseline: false, .. } => "poll",
             Self::Poll { baseline: true, .. } => "poll --baseline",
+            Self::Rotate { .. } => "state rotate",
+            Self::EraseParcels => "state erase --parcels",
+            Self::Copied { for_move: false } => "state backup",
+            Self::Copied { for_move: true } => "state backup --for-move",
             Self::Notice { .. } => "notice",
         }
     }
@@ -131,6 +148,9 @@ impl Request {
             | Self::Release { .. }
             | Self::Stop { .. }
             | Self::Resolve { .. }
+            | Self::Rotate { .. }
+            | Self::EraseParcels
+            | Self::Copied { .. }
             | Self::Activity { .. } => false,
         }
     }

@@ -4,8 +4,10 @@
 //! It knows what is owed and what was done; it does not know how a delivery is attempted.
 
 pub mod accept;
+pub mod copy;
 pub mod counters;
 pub mod delivery;
+pub mod erase;
 mod file;
 pub mod keys;
 pub mod known;

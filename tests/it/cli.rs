@@ -4,6 +4,7 @@ mod check;
 mod healthy;
 mod mapping;
 mod operator;
+mod state;
 
 use std::{
     io::{BufRead, BufReader},
@@ -101,6 +102,11 @@ fn every_command_explains_itself_with_an_example() {
         "mapping digest",
         "mapping sheet",
         "mapping diff",
+        "state",
+        "state backup",
+        "state restore",
+        "state erase",
+        "state rotate",
         "certificate",
     ];
     let mut help = String::new();
