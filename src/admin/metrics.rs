@@ -153,7 +153,7 @@ fn endings(programme: &Programme, registry: &mut Registry) {
         registry.register_with_unit(name, help, Unit::Seconds, ConstGauge::new(end.timestamp()));
     };
     ends("agreement_end_timestamp", "When the agreement ends", settings.agreement.valid_until);
-    ends("certificate_end_timestamp", "When our client certificate ends", programme.certificate_ends);
+    ends("certificate_end_timestamp", "When our client certificate ends", programme.certificate_ends());
     if let Some(first) = settings.inbox.keys.iter().filter_map(|key| key.expires).min() {
         ends("inbox_key_end_timestamp", "When the first key of the inbox ends, if one does", first);
     }
