@@ -13,7 +13,7 @@ async fn check(world: &World, variables: &[(&str, &str)]) -> Answered {
     with(world, "check", &all).await
 }
 
-fn problems(answered: &Answered) -> Vec<String> {
+pub fn problems(answered: &Answered) -> Vec<String> {
     let of = |row: &Value| {
         let problems = row["problems"].as_array().expect("a list").clone();
         problems.into_iter().map(|problem| problem.as_str().expect("a sentence").to_owned())
