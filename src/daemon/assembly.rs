@@ -128,8 +128,8 @@ pub(super) fn judge(settings: Settings) -> Result<Parts, Objections> {
     let dtp_tls_next = kept(dtp_tls_next, &mut objections);
     let dtp_tls = kept(first.as_ref().map(dtp_tls).transpose(), &mut objections).flatten();
     let inbox_tls = kept(settings.inbox.tls.as_ref().map(credentials::tls_server_config).transpose(), &mut objections);
-    let from = settings.dtp.next.as_ref().map(|next| next.from);
     let targets = kept(Targets::of(&settings), &mut objections);
+    let from = settings.dtp.next.as_ref().map(|next| next.from);
     let whole = || {
         Some(Parts {
             settings,
