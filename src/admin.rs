@@ -64,6 +64,7 @@ async fn ready(State(in_force): State<InForce>) -> Response {
         "primero": system(System::Primero),
         "dtp": system(System::Dtp),
         "flows": { "to_primero": programme.runs(Flow::ToPrimero), "to_dtp": programme.runs(Flow::ToDtp) },
+        "paused": Flow::ALL.iter().filter(|flow| programme.spool.shared().is_paused(**flow)).collect::<Vec<_>>(),
         "waiting": programme.spool.shared().agenda().len(),
     });
     (if why.is_none() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, Json(content)).into_response()

@@ -500,7 +500,7 @@ async fn the_admin_pages_tell_how_things_stand() {
         serde_json::from_str::<Value>(&page).unwrap(),
         json!({
             "ready": true, "why": null, "primero": well, "dtp": well,
-            "flows": { "to_primero": true, "to_dtp": true }, "waiting": 0,
+            "flows": { "to_primero": true, "to_dtp": true }, "paused": [], "waiting": 0,
         })
     );
     world.stage.dtp.answer_with(403);
