@@ -12,6 +12,7 @@ pub mod key;
 pub mod mapping;
 pub mod plain;
 mod shown;
+pub mod state;
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -85,6 +86,10 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
         }
         Command::Key { command: Key::State { file } } => key::new_state_key(&file, &mut io::stdout()).map_err(Failure::failed),
         Command::Mapping { verb } => mapping::run(verb).await,
+        Command::State { state } => {
+            let said = state::run(state, Clock::system()).await?;
+            Shown::new(io::stdout(), io::stdout().is_terminal(), chrono_tz::Tz::UTC).end(Some(&said))
+        }
         Command::Certificate { site } => {
             let settings = settings(&site.config)?;
             certificate::show_certificate(&settings, Clock::system().now(), &mut Plain::stdout()).map_err(|error| match error {

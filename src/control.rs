@@ -8,6 +8,7 @@ pub mod client;
 mod cursor;
 mod execute;
 mod flows;
+mod keeping;
 mod notice;
 mod poll;
 pub mod rows;
@@ -100,6 +101,18 @@ pub enum Request {
         /// Take the decisions that are there as known.
         baseline: bool,
     },
+    /// Seal everything with the first state key.
+    Rotate {
+        /// The name of the key that the one who asks means.
+        first: String,
+    },
+    /// Erase everything that DTP posted and that still waits.
+    EraseParcels,
+    /// Note that a copy of the state was taken.
+    Copied {
+        /// With what DTP posted.
+        for_move: bool,
+    },
     /// What a withdrawal message needs.
     Notice {
         /// The number of the entry or the delivery.
@@ -165,6 +178,10 @@ impl Request {
             Self::Activity { .. } => "activity",
             Self::Poll { baseline: false, .. } => "poll",
             Self::Poll { baseline: true, .. } => "poll --baseline",
+            Self::Rotate { .. } => "state rotate",
+            Self::EraseParcels => "state erase --parcels",
+            Self::Copied { for_move: false } => "state backup",
+            Self::Copied { for_move: true } => "state backup --for-move",
             Self::Notice { .. } => "notice",
             Self::Withdrawal { .. } => "notice record",
             Self::Status => "status",
@@ -194,7 +211,10 @@ impl Request {
             | Self::Pause { .. }
             | Self::Resume { .. }
             | Self::Cursors
-            | Self::MoveCursor { .. } => false,
+            | Self::MoveCursor { .. }
+            | Self::Rotate { .. }
+            | Self::EraseParcels
+            | Self::Copied { .. } => false,
         }
     }
 }

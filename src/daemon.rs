@@ -224,7 +224,8 @@ impl Daemon {
             Err(refused) => objections.push(Objection::State(refused.to_string())),
         }
         let inbox_tls = parts.inbox_tls.take();
-        let same_password = parts.secrets(spool)[0] == old.secrets[0] && parts.settings.primero.url == old.settings.primero.url;
+        let same_password =
+            parts.secrets(spool).primero == old.secrets.primero && parts.settings.primero.url == old.settings.primero.url;
         let ground = Ground {
             spool: spool.clone(),
             clock: old.clock.clone(),

@@ -1,7 +1,7 @@
 //! The page: what an operator sees in a browser. It shows, the command line acts.
 //!
 //! HTML from here, one stylesheet and one icon from here, no script at all and nothing from anybody else.
-//! It reads the state and, for the number of a case as people know it, Primero; it writes nothing and keeps nothing.
+//! It reads the state and, for the number of a case as people know it, Primero; it changes nothing and keeps nothing.
 //! Who may ask, and from where, is judged before it is asked.
 
 mod deliveries;
@@ -20,8 +20,8 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::{FromRef, State},
-    http::{HeaderName, HeaderValue, Uri, header},
+    extract::FromRef,
+    http::{HeaderName, HeaderValue, header},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -76,7 +76,7 @@ pub fn router(in_force: InForce, walks: Arc<Walks>) -> Router {
         .route("/register.csv", get(register::csv))
         .route("/style.css", get(|| async { text("text/css; charset=utf-8", STYLE) }))
         .route("/icon.svg", get(|| async { text("image/svg+xml", ICON) }))
-        .fallback(nothing_here)
+        .fallback(|| async { Refusal::NothingHere })
         .with_state(Pages { in_force, walks, asking: Arc::new(Semaphore::new(1)) })
 }
 
@@ -143,8 +143,4 @@ fn text(content_type: &'static str, text: impl IntoResponse) -> Response {
     let mut response = text.into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
-}
-
-async fn nothing_here(State(_): State<Source>, _: Uri) -> Response {
-    Refusal::NothingHere.into_response()
 }

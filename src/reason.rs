@@ -134,6 +134,8 @@ codes! {
         NotSentInTime = "not_sent_in_time",
         /// Its sealed content is not there.
         ParcelMissing = "parcel_missing",
+        /// Its sealed content was erased by a person, with that of all others.
+        ContentErased = "content_erased",
 
         // Nothing left to do.
         /// DTP has this status already.

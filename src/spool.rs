@@ -5,9 +5,11 @@
 
 pub mod accept;
 mod asleep;
+pub mod copy;
 pub mod counters;
 pub mod cursor;
 pub mod delivery;
+pub mod erase;
 mod file;
 pub mod keys;
 pub mod known;

@@ -53,13 +53,12 @@ struct Ending {
 fn endings(programme: &Programme) -> Vec<Ending> {
     let settings = &programme.settings;
     let keys = settings.inbox.keys.iter().filter_map(|key| key.expires).collect::<BTreeSet<_>>();
-    [
-        Ending { event: Event::AgreementExpiring, until: settings.agreement.valid_until },
-        Ending { event: Event::CertificateExpiring, until: programme.certificate_ends },
-    ]
-    .into_iter()
-    .chain(keys.into_iter().map(|until| Ending { event: Event::KeyExpiring, until }))
-    .collect()
+    let certificates = programme.certificates.ends(programme.clock.now());
+    [Ending { event: Event::AgreementExpiring, until: settings.agreement.valid_until }]
+        .into_iter()
+        .chain(certificates.map(|until| Ending { event: Event::CertificateExpiring, until }))
+        .chain(keys.into_iter().map(|until| Ending { event: Event::KeyExpiring, until }))
+        .collect()
 }
 
 /// What was done today already.

@@ -235,6 +235,15 @@ pub enum Command {
         #[command(subcommand)]
         verb: Verb,
     },
+    /// Copy the state, bring a copy back, change its keys, or erase what waits
+    #[command(
+        after_help = "Example: referrald state backup /var/backups/referrald.sqlite --config /etc/referrald/referrald.toml"
+    )]
+    State {
+        /// What to do with it.
+        #[command(subcommand)]
+        state: super::state::State,
+    },
     /// Show what UNHCR has to know about the client certificate
     #[command(after_help = "Example: referrald certificate --config /etc/referrald/referrald.toml")]
     Certificate {

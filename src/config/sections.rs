@@ -27,7 +27,7 @@ pub(super) fn settings(reading: &mut Reading) -> Option<Settings> {
     let inbox = inbox::inbox(reading, zone);
     let admin = inbox::admin(reading, inbox.as_ref());
     let primero = systems::primero(reading);
-    let dtp = systems::dtp(reading);
+    let dtp = systems::dtp(reading, zone);
     let schedule = schedule(reading, time_zone, zone);
     let flow1 = flows::flow1(reading, flows);
     let referrals = flows::referrals(reading, flows);

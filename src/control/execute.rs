@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    Answer, Answers, Failure, Office, Only, Request, Row, coded, cursor, flows, ground, notice, poll,
+    Answer, Answers, Failure, Office, Only, Request, Row, coded, cursor, flows, ground, keeping, notice, poll,
     rows::{DeliveryRow, EntryRow},
     status, stopping,
 };
@@ -67,6 +67,13 @@ pub async fn execute(office: &Office, request: Request, account: &str, out: &Ans
         Request::Poll { walk, baseline } => {
             let walk = coded("walk", Some(&walk), Walk::from_code)?.unwrap_or(Walk::Referrals);
             poll::poll(office, walk, baseline, &signature(account, None, command), out).await.map(Some)
+        }
+        Request::Rotate { first } => keeping::rotate(office, &first, signature(account, None, command)).await.map(Some),
+        Request::EraseParcels => keeping::erase_parcels(office, signature(account, None, command)).await.map(Some),
+        Request::Copied { .. } => {
+            let who = signature(account, None, command);
+            office.spool.write(move |tx| tx.tell_of_operator(&who, None, None)).await?;
+            Ok(None)
         }
         Request::Notice { id } => {
             notice::notice(office, DeliveryId(id), &signature(account, None, command), out).await.map(|()| None)

@@ -93,7 +93,7 @@ pub(crate) async fn remember_password_probes(programme: Arc<Programme>, stop: Ca
             reason: Reason::Unauthorized,
             since: wall,
             next_probe: wall + next_probe.saturating_sub(programme.clock.monotonic()),
-            secret: programme.secrets[System::Primero as usize],
+            secret: programme.secrets.primero,
         };
         if let Err(error) = programme.spool.write(move |tx| tx.block(&block)).await {
             tracing::error!(%error, "could not store when the password is tried next");

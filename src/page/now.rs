@@ -125,7 +125,7 @@ fn all_needs(now: &Now) -> Vec<Need> {
                 html! {
                     "The flow " (names::flow(flow.flow)) " is paused"
                     @if let Some(pause) = &flow.pause { " since " (time_and_span(pause.since, now.zone, now.time)) ", by the " (pause.by) }
-                    ". " code { "referrald flow resume" } " lets it go on."
+                    ". " code { "referrald flow resume " (flow.flow.code()) } " lets it go on."
                 },
             ),
             FlowState::NoAgreement => {

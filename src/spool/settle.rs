@@ -168,7 +168,7 @@ impl Tx<'_> {
             }
             Conclusion::Stopped { reason, feedback } => {
                 self.settle(&mut delivery, State::Stopped, Some(reason), Activity { event: Event::Stopped, ..line })?;
-                if matches!(reason, Reason::Expired | Reason::NotSentInTime | Reason::ParcelMissing) {
+                if matches!(reason, Reason::Expired | Reason::NotSentInTime | Reason::ParcelMissing | Reason::ContentErased) {
                     self.list(&delivery, NewEntry::new(Kind::Stopped, reason))?;
                 }
                 if let Some(told) = feedback {

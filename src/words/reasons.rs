@@ -256,7 +256,12 @@ pub const fn words(reason: Reason) -> Words {
         ),
         Reason::ParcelMissing => alarm(
             "The stored content of this message is not there.",
-            "Ask UNHCR to send it again. Find out what happened to the state directory, such as a restored backup.",
+            "Look in Primero whether it is there already; if not, ask UNHCR to send it again. Find out what happened to the state directory, such as a restored backup.",
+        ),
+
+        Reason::ContentErased => alarm(
+            "Everything that UNHCR had sent and that still waited here was erased by a person. UNHCR was not told.",
+            "Tell UNHCR that it must send it again, or use the manual procedure. Look in Primero first whether it is there already. Then `referrald deliveries resolve ID --by ROLE`.",
         ),
 
         // Nothing left to do.

@@ -6,6 +6,7 @@ mod flows;
 mod healthy;
 mod mapping;
 mod operator;
+mod state;
 mod status;
 mod withdrawal;
 
@@ -114,6 +115,11 @@ fn every_command_explains_itself_with_an_example() {
         "mapping digest",
         "mapping sheet",
         "mapping diff",
+        "state",
+        "state backup",
+        "state restore",
+        "state erase",
+        "state rotate",
         "certificate",
     ];
     let mut help = String::new();

@@ -26,6 +26,7 @@ mod privacy;
 mod reload;
 mod sheet;
 mod shutdown;
+mod signals;
 mod standing;
 mod state;
 mod timetable;
