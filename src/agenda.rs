@@ -152,6 +152,12 @@ impl Agenda {
         self.leased.contains(&id)
     }
 
+    /// How many deliveries of a flow are being attempted now.
+    #[must_use]
+    pub fn lent_of(&self, flow: Flow) -> usize {
+        self.leased.iter().filter_map(|id| self.tasks.get(id)).filter(|task| task.flow == flow).count()
+    }
+
     /// The earliest due time after `now` of what is not lent. What is due already and was not picked waits for something else.
     #[must_use]
     pub fn next_due(&self, now: Duration) -> Option<Duration> {

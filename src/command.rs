@@ -10,6 +10,7 @@ mod diagnostics;
 mod healthy;
 pub mod key;
 pub mod mapping;
+pub mod plain;
 mod shown;
 pub mod state;
 
@@ -18,9 +19,12 @@ use std::{
     path::Path,
 };
 
+use chrono::{DateTime, Utc};
+
 pub use self::arguments::Arguments;
 use self::{
-    arguments::{Command, Deliveries, Dictionary, Key},
+    arguments::{Command, Cursor, Deliveries, Dictionary, Flows, Key, Notice, Since},
+    plain::Plain,
     shown::Shown,
 };
 pub use crate::control::{Exit, Failure};
@@ -46,24 +50,34 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
         }
         #[cfg(feature = "sandbox")]
         Command::Sandbox { programme, once } => daemon::sandbox(&programme, once).await,
-        Command::Check { site, offline } => {
-            check::check(&site.config, offline, &Clock::system(), io::stdout().is_terminal(), &mut io::stdout()).await
+        Command::Check { site, offline, go_live } => {
+            let scope = check::Scope { offline, go_live };
+            check::check(&site.config, scope, &Clock::system(), io::stdout().is_terminal(), &mut Plain::stdout()).await
         }
         Command::Poll { walk, site, baseline } => {
             ask(&site.config, |_| Ok(Request::Poll { walk: walk.code().to_owned(), baseline })).await
         }
         Command::Activity { dictionary: Some(Dictionary::Dictionary), .. } => dictionary(),
         Command::Activity { dictionary: None, follow, intervention, case, since, site } => {
-            let site = site.ok_or_else(|| Failure::usage("name the configuration with `--config FILE`"))?;
+            let site = site.ok_or_else(no_configuration)?;
             ask(&site.config, |settings| {
-                let since = since.map(|since| since.moment(settings.schedule.time_zone, Clock::system().now())).transpose()?;
+                let since = moment(since, "--since", settings)?;
                 Ok(Request::Activity { follow, intervention: intervention.map(text), case: case.map(text), since })
             })
             .await
         }
         Command::Deliveries { command } => deliveries(command).await,
-        Command::Notice { id, site } => ask(&site.config, |_| Ok(Request::Notice { id })).await,
         Command::Healthy { site } => healthy::ask(settings(&site.config)?.admin.listen),
+        Command::Notice { record: Some(Notice::Record { intervention, received, by, site }), .. } => {
+            ask(&site.config, |_| Ok(Request::Withdrawal { intervention: text(intervention), received, by })).await
+        }
+        Command::Notice { record: None, id, site } => {
+            let site = site.ok_or_else(no_configuration)?;
+            ask(&site.config, |_| Ok(Request::Notice { id: id.unwrap_or_default() })).await
+        }
+        Command::Status { site } => ask(&site.config, |_| Ok(Request::Status)).await,
+        Command::Flow { command } => flows(command).await,
+        Command::Cursor { command } => cursor(command).await,
         Command::Key { command: Key::New { name } } => {
             key::new_inbox_key(name.as_deref(), &mut io::stdout()).map_err(|error| match error {
                 key::Error::Name => Failure::usage(error),
@@ -78,7 +92,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
         }
         Command::Certificate { site } => {
             let settings = settings(&site.config)?;
-            certificate::show_certificate(&settings, Clock::system().now(), &mut io::stdout()).map_err(|error| match error {
+            certificate::show_certificate(&settings, Clock::system().now(), &mut Plain::stdout()).map_err(|error| match error {
                 certificate::Error::Credentials(error) => Failure::outside(error),
                 certificate::Error::Output(error) => unwritable(&error),
             })
@@ -88,15 +102,23 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
 
 async fn deliveries(command: Deliveries) -> Result<(), Failure> {
     let (site, request) = match command {
-        Deliveries::List { all, state, errand, flow, intervention, case, site } => {
-            let only = Only {
-                state: state.map(|state| state.code().to_owned()),
-                errand: errand.map(|errand| errand.code().to_owned()),
-                flow: flow.map(|flow| flow.code().to_owned()),
-                intervention: intervention.map(text),
-                case: case.map(text),
-            };
-            (site, Request::List { all, only })
+        Deliveries::List { all, state, errand, flow, intervention, case, reason, from, to, kind, late, site } => {
+            return ask(&site.config, |settings| {
+                let only = Only {
+                    state: state.map(|state| state.code().to_owned()),
+                    errand: errand.map(|errand| errand.code().to_owned()),
+                    flow: flow.map(|flow| flow.code().to_owned()),
+                    intervention: intervention.map(text),
+                    case: case.map(text),
+                    reason: reason.map(|reason| reason.code().to_owned()),
+                    kind: kind.map(|kind| kind.code().to_owned()),
+                    from: moment(from, "--from", settings)?,
+                    to: moment(to, "--to", settings)?,
+                    late,
+                };
+                Ok(Request::List { all, only })
+            })
+            .await;
         }
         Deliveries::Show { id, site } => (site, Request::Show { id }),
         Deliveries::Retry { id, site } => (site, Request::Retry { id }),
@@ -109,11 +131,45 @@ async fn deliveries(command: Deliveries) -> Result<(), Failure> {
     ask(&site.config, |_| Ok(request)).await
 }
 
+async fn flows(command: Flows) -> Result<(), Failure> {
+    let (site, request) = match command {
+        Flows::List { site } => (site, Request::Flows),
+        Flows::Pause { flow, by, reason, site } => {
+            (site, Request::Pause { flow: text(flow), by, reason: reason.map(|reason| reason.code().to_owned()) })
+        }
+        Flows::Resume { flow, by, site } => (site, Request::Resume { flow: text(flow), by }),
+    };
+    ask(&site.config, |_| Ok(request)).await
+}
+
+async fn cursor(command: Cursor) -> Result<(), Failure> {
+    match command {
+        Cursor::Show { site } => ask(&site.config, |_| Ok(Request::Cursors)).await,
+        Cursor::Set { walk, to, reason, by, leave_unread, site } => {
+            ask(&site.config, |settings| {
+                let to = moment(Some(to), "TIME", settings)?.unwrap_or_default();
+                Ok(Request::MoveCursor { walk: text(walk), to, reason: text(reason), by, leave_unread })
+            })
+            .await
+        }
+    }
+}
+
+/// The moment that an operator means; days begin in the programme's zone.
+fn moment(time: Option<Since>, what: &str, settings: &Settings) -> Result<Option<DateTime<Utc>>, Failure> {
+    let moment = time.map(|time| time.moment(settings.schedule.time_zone, Clock::system().now())).transpose();
+    moment.map_err(|failure| Failure::usage(format!("{what}: {failure}")))
+}
+
+fn no_configuration() -> Failure {
+    Failure::usage("name the configuration with `--config FILE`")
+}
+
 /// Asks the daemon, or does it here, and shows the answer.
 async fn ask(config: &Path, request: impl FnOnce(&Settings) -> Result<Request, Failure>) -> Result<(), Failure> {
     let settings = settings(config)?;
     let request = request(&settings)?;
-    let mut shown = Shown::new(io::stdout(), io::stdout().is_terminal(), settings.schedule.time_zone);
+    let mut shown = Shown::new(Plain::stdout(), io::stdout().is_terminal(), settings.schedule.time_zone);
     let said = client::ask(&settings, Clock::system(), request, &mut |row| shown.show(&row)).await;
     shown.end(said?.as_deref())
 }

@@ -5,12 +5,15 @@
 //! Answers carry numbers, codes and times; only a notice carries what the person must write to UNHCR.
 
 pub mod client;
+mod cursor;
 mod execute;
+mod flows;
 mod keeping;
 mod notice;
 mod poll;
 pub mod rows;
 pub mod server;
+pub mod status;
 
 use std::{fmt, sync::Arc};
 
@@ -24,9 +27,11 @@ use crate::{
     config::Settings,
     courier::Progress,
     programme::Programme,
+    reason::Reason,
     referral::{Errand, Flow, State},
     spool::{
         self, Spool,
+        list::Kind,
         operator::{Filter, Ground, Stopping, Unable},
     },
     walks::Walks,
@@ -113,6 +118,50 @@ pub enum Request {
         /// The number of the entry or the delivery.
         id: i64,
     },
+    /// UNHCR has withdrawn a request.
+    Withdrawal {
+        /// Its number.
+        intervention: String,
+        /// The day on which UNHCR told it.
+        received: NaiveDate,
+        /// The role of the person who records it.
+        by: Role,
+    },
+    /// How the programme stands.
+    Status,
+    /// How the flows stand.
+    Flows,
+    /// Let a flow rest.
+    Pause {
+        /// Which.
+        flow: String,
+        /// The role of the person who pauses it.
+        by: Role,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// Let a flow go on.
+    Resume {
+        /// Which.
+        flow: String,
+        /// The role of the person who resumes it.
+        by: Role,
+    },
+    /// How far changed cases were read.
+    Cursors,
+    /// Read from another time on.
+    MoveCursor {
+        /// Which walk.
+        walk: String,
+        /// From when on.
+        to: DateTime<Utc>,
+        /// Why.
+        reason: String,
+        /// The role of the person who moves it.
+        by: Role,
+        /// Changes that were not read yet are left unread.
+        leave_unread: bool,
+    },
 }
 
 impl Request {
@@ -134,6 +183,13 @@ impl Request {
             Self::Copied { for_move: false } => "state backup",
             Self::Copied { for_move: true } => "state backup --for-move",
             Self::Notice { .. } => "notice",
+            Self::Withdrawal { .. } => "notice record",
+            Self::Status => "status",
+            Self::Flows => "flow list",
+            Self::Pause { .. } => "flow pause",
+            Self::Resume { .. } => "flow resume",
+            Self::Cursors => "cursor show",
+            Self::MoveCursor { .. } => "cursor set",
         }
     }
 
@@ -151,7 +207,14 @@ impl Request {
             | Self::Rotate { .. }
             | Self::EraseParcels
             | Self::Copied { .. }
-            | Self::Activity { .. } => false,
+            | Self::Activity { .. }
+            | Self::Withdrawal { .. }
+            | Self::Status
+            | Self::Flows
+            | Self::Pause { .. }
+            | Self::Resume { .. }
+            | Self::Cursors
+            | Self::MoveCursor { .. } => false,
         }
     }
 }
@@ -170,6 +233,16 @@ pub struct Only {
     pub intervention: Option<String>,
     /// About this case.
     pub case: Option<String>,
+    /// With this reason.
+    pub reason: Option<String>,
+    /// Entries of this kind.
+    pub kind: Option<String>,
+    /// Made or listed at this time or later.
+    pub from: Option<DateTime<Utc>>,
+    /// Made or listed before this time.
+    pub to: Option<DateTime<Utc>>,
+    /// What is late.
+    pub late: bool,
 }
 
 impl Only {
@@ -183,7 +256,16 @@ impl Only {
             flow: coded("--flow", self.flow.as_deref(), Flow::from_code)?,
             intervention: self.intervention.as_ref().map(number).transpose()?,
             case: self.case.as_ref().map(case).transpose()?,
+            reason: coded("--reason", self.reason.as_deref(), Reason::from_code)?,
+            from: self.from,
+            to: self.to,
+            late: self.late,
         })
+    }
+
+    /// The kind of entries that is asked for.
+    fn kind(&self) -> Result<Option<Kind>, Failure> {
+        coded("--kind", self.kind.as_deref(), Kind::from_code)
     }
 }
 
@@ -312,6 +394,7 @@ impl From<Unable> for Failure {
         match unable {
             Unable::InformedOnMissing => Self::usage(unable),
             Unable::Unknown(_)
+            | Unable::NeverCame(_)
             | Unable::BeingAttempted(_)
             | Unable::NoDelivery(_)
             | Unable::Behind(..)
@@ -369,6 +452,10 @@ pub type Answers = mpsc::Sender<Answer>;
 
 fn coded<T>(what: &str, code: Option<&str>, from: fn(&str) -> Option<T>) -> Result<Option<T>, Failure> {
     code.map(|code| from(code).ok_or_else(|| Failure::usage(format!("{what}: there is no such value")))).transpose()
+}
+
+fn needed<T>(what: &str, code: &str, from: fn(&str) -> Option<T>) -> Result<T, Failure> {
+    from(code).ok_or_else(|| Failure::usage(format!("{what}: there is no such value")))
 }
 
 fn ground(code: &str) -> Result<Ground, Failure> {

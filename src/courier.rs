@@ -24,7 +24,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use self::attempt::{Attempt, Verdict};
-pub use self::attempt::{Names, out_of_time, sign_of_primero};
+pub use self::attempt::{Names, deadline, out_of_time, sign_of_primero};
 use self::look::Leaving;
 use crate::{
     agenda::{Pick, Task},

@@ -18,7 +18,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             // If nobody reads it, the exit code still tells.
-            let _ = writeln!(std::io::stderr(), "{failure}");
+            let _ = writeln!(std::io::stderr(), "{}", command::plain::plain(&failure.to_string()));
             ExitCode::from(failure.exit.code())
         }
     }

@@ -276,17 +276,17 @@ impl Programme {
         }
     }
 
-    /// Whether a flow is switched on and the agreement valid.
+    /// Whether a flow is switched on, not paused by a person, and the agreement valid.
     #[must_use]
     pub fn runs(&self, flow: Flow) -> bool {
         let on = match flow {
             Flow::ToPrimero => self.settings.flows.to_primero,
             Flow::ToDtp => self.settings.flows.to_dtp,
         };
-        on && self.settings.agreement.is_valid(self.clock.now())
+        on && !self.spool.shared().is_paused(flow) && self.settings.agreement.is_valid(self.clock.now())
     }
 
-    /// Flows whose errands wait: switched off, or without a valid agreement.
+    /// Flows whose errands wait: switched off, paused, or without a valid agreement.
     #[must_use]
     pub fn resting(&self) -> Vec<Flow> {
         Flow::ALL.iter().copied().filter(|flow| !self.runs(*flow)).collect()

@@ -166,6 +166,8 @@ codes! {
         InboxRefused = "inbox_refused",
         /// Unsettled for too long.
         Late = "late",
+        /// UNHCR withdrew a request that is, or may be, in Primero.
+        WithdrawnByUnhcr = "withdrawn_by_unhcr",
 
         // Withdrawal after sending.
         /// The referral was revoked.

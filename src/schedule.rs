@@ -2,7 +2,7 @@
 //!
 //! Times are pure here; the [`Ticker`] only knocks once a second. It knows neither what a walk does nor how far it has read.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
 use croner::Cron;
 
@@ -16,6 +16,15 @@ pub use ticker::{Ticker, TickerFailed};
 pub fn next_after(cron: &Cron, zone: Tz, after: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let next = cron.find_next_occurrence(&after.with_timezone(&zone), false).ok()?;
     Some(next.to_utc()).filter(|next| *next > after)
+}
+
+/// When a day begins in a zone. Where the clocks are put forward at midnight, it begins with the first moment after that.
+#[must_use]
+pub fn midnight(day: NaiveDate, zone: Tz) -> DateTime<Utc> {
+    let midnight = day.and_time(NaiveTime::MIN);
+    let earliest = |time: NaiveDateTime| zone.from_local_datetime(&time).earliest();
+    let begins = earliest(midnight).or_else(|| earliest(midnight + TimeDelta::hours(1)));
+    begins.map_or_else(|| midnight.and_utc(), |begins| begins.to_utc())
 }
 
 /// A clock may be set back by less than this without a time coming again.
@@ -147,6 +156,18 @@ mod tests {
             ("a fraction before", "0 */10 * * * *", "2026-06-01T00:09:59.999Z", "2026-06-01T00:10:00Z"),
         ] {
             assert_eq!(next_after(&cron(pattern), Berlin, at(after)), Some(at(expected)), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_day_begins_at_midnight_of_the_zone_also_where_the_clocks_skip_it() {
+        let day = |text: &str| text.parse().unwrap();
+        for (zone, of, begins) in [
+            (chrono_tz::Africa::Addis_Ababa, "2026-06-01", "2026-05-31T21:00:00Z"),
+            (chrono_tz::Africa::Cairo, "2026-04-24", "2026-04-23T22:00:00Z"),
+            (chrono_tz::America::Havana, "2026-11-01", "2026-11-01T04:00:00Z"),
+        ] {
+            assert_eq!(midnight(day(of), zone), at(begins), "{zone}");
         }
     }
 

@@ -4,8 +4,10 @@
 //! It knows what is owed and what was done; it does not know how a delivery is attempted.
 
 pub mod accept;
+mod asleep;
 pub mod copy;
 pub mod counters;
+pub mod cursor;
 pub mod delivery;
 pub mod erase;
 mod file;
@@ -14,6 +16,7 @@ pub mod known;
 pub mod list;
 pub mod looks;
 pub mod operator;
+pub mod pause;
 mod row;
 pub mod seal;
 pub mod search;
@@ -21,6 +24,7 @@ pub mod settle;
 pub mod story;
 pub mod unfinished;
 pub mod upkeep;
+pub mod withdrawal;
 
 use std::{
     cell::Cell,
@@ -41,6 +45,7 @@ use self::{
     delivery::Delivery,
     file::{IdentityError, SCHEMA, connect, create_private, identity, last_number, lock, prepare},
     keys::missing_key,
+    pause::Pause,
     seal::{Digest, Identity, Sealer},
 };
 use crate::{
@@ -133,8 +138,13 @@ pub struct Shared {
     sealer: RwLock<Arc<Sealer>>,
     clock: Clock,
     agenda: Mutex<Agenda>,
+    /// The flows that a person has paused.
+    paused: RwLock<Vec<Pause>>,
     /// Rung after a commit that changed the agenda.
     pub bell: Notify,
+    opened: DateTime<Utc>,
+    /// Whether this machine has slept.
+    watch: asleep::Watch,
     path: PathBuf,
     max_size: AtomicU64,
     /// In which zone a day is counted.
@@ -161,6 +171,12 @@ impl Shared {
 
     fn exchange_sealer(&self, sealer: Arc<Sealer>) {
         *self.sealer.write().unwrap_or_else(PoisonError::into_inner) = sealer;
+    }
+
+    /// Since when this process has the state open.
+    #[must_use]
+    pub const fn opened(&self) -> DateTime<Utc> {
+        self.opened
     }
 
     /// Lets the courier look again at what may be attempted: something else than the agenda has changed.
@@ -240,12 +256,16 @@ impl Spool {
         if let Some(name) = missing_key(&connection, &sealer).map_err(database)? {
             return Err(OpenError::KeyMissing(name));
         }
+        let watch = asleep::Watch::new(&clock);
         let shared = Arc::new(Shared {
             identity,
             sealer: RwLock::new(Arc::new(sealer)),
-            clock,
+            clock: clock.clone(),
             agenda: Mutex::default(),
+            paused: RwLock::new(pause::pauses(&connection).map_err(database)?),
             bell: Notify::new(),
+            opened: clock.now(),
+            watch,
             path: path.clone(),
             max_size: AtomicU64::new(max_size),
             zone: RwLock::new(Tz::UTC),
@@ -377,6 +397,8 @@ struct Told {
     taken: Vec<DeliveryId>,
     /// Lent to the caller from the moment they are on the agenda.
     held_back: Vec<DeliveryId>,
+    /// The flows that are paused from now on.
+    paused: Option<Vec<Pause>>,
     checkpoint: bool,
 }
 
@@ -485,6 +507,7 @@ fn commit_group(
                 all.lines.extend(told.lines);
                 all.tasks.extend(told.tasks);
                 all.held_back.extend(told.held_back);
+                all.paused = told.paused.or(all.paused);
                 all.checkpoint |= told.checkpoint;
                 failpoint::pass(&step, Moment::Written);
                 done.push((step, answer, failed));
@@ -511,6 +534,7 @@ fn commit_group(
             all.lines.clear();
             all.tasks.clear();
             all.held_back.clear();
+            all.paused = None;
             Vec::new()
         }
     };
@@ -531,7 +555,11 @@ fn run(connection: &Connection, statement: &str) -> rusqlite::Result<()> {
 }
 
 fn publish(shared: &Shared, told: Told, listener: &Listener) {
-    let changed = !told.tasks.is_empty() || !told.taken.is_empty();
+    let changed = !told.tasks.is_empty() || !told.taken.is_empty() || told.paused.is_some();
+    if let Some(paused) = told.paused {
+        shared.pause(paused);
+        shared.agenda().touch();
+    }
     if changed {
         let mut agenda = shared.agenda();
         for change in told.tasks {

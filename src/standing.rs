@@ -14,9 +14,9 @@ use crate::{
     health::Health,
     programme::Programme,
     reason::Reason,
-    referral::{Errand, Flow, State, System, Walk},
+    referral::{Errand, Flow, State, System, Walk, codes},
     schedule::next_after,
-    spool::{Error, Spool, upkeep::StoredBlock},
+    spool::{Error, Spool, pause::Pause, upkeep::StoredBlock},
     walks::Walks,
 };
 
@@ -101,17 +101,22 @@ pub struct FlowNow {
     pub flow: Flow,
     /// How it is.
     pub state: FlowState,
+    /// Who paused it, and since when, if a person did.
+    pub pause: Option<Pause>,
 }
 
-/// How a flow is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FlowState {
-    /// It runs.
-    On,
-    /// It is switched off in the settings.
-    Off,
-    /// It is switched on, but the agreement is not valid now.
-    NoAgreement,
+codes! {
+    /// How a flow is. What a person did comes first: only a person can undo it.
+    FlowState {
+        /// It runs.
+        On = "on",
+        /// It is switched off in the settings.
+        Off = "off",
+        /// A person has paused it.
+        Paused = "paused",
+        /// It is switched on, but the agreement is not valid now.
+        NoAgreement = "no_agreement",
+    }
 }
 
 /// What is unsettled.
@@ -201,8 +206,7 @@ pub async fn now(settings: &Settings, spool: &Spool, clock: &Clock, running: Opt
         let (entries, oldest) = reading.list_size()?;
         Ok((reading.blocks()?, open, Listed { entries, oldest }, walked))
     })?;
-    let flows: Vec<FlowNow> =
-        Flow::ALL.iter().map(|flow| FlowNow { flow: *flow, state: flow_state(settings, *flow, time) }).collect();
+    let flows = flows(settings, spool, time);
     let runs = |flow: Flow| flows.iter().any(|now| now.flow == flow && now.state == FlowState::On);
     let walks = walked.into_iter().map(|(walk, last, unfinished_since)| WalkNow {
         walk,
@@ -232,16 +236,24 @@ pub async fn now(settings: &Settings, spool: &Spool, clock: &Clock, running: Opt
     })
 }
 
-fn flow_state(settings: &Settings, flow: Flow, now: DateTime<Utc>) -> FlowState {
-    let is_on = match flow {
-        Flow::ToPrimero => settings.flows.to_primero,
-        Flow::ToDtp => settings.flows.to_dtp,
+/// How both flows are.
+#[must_use]
+pub fn flows(settings: &Settings, spool: &Spool, now: DateTime<Utc>) -> Vec<FlowNow> {
+    let flow = |flow: Flow| {
+        let is_on = match flow {
+            Flow::ToPrimero => settings.flows.to_primero,
+            Flow::ToDtp => settings.flows.to_dtp,
+        };
+        let pause = spool.shared().pause_of(flow);
+        let state = match (pause.is_some(), is_on, settings.agreement.is_valid(now)) {
+            (true, ..) => FlowState::Paused,
+            (false, false, _) => FlowState::Off,
+            (false, true, false) => FlowState::NoAgreement,
+            (false, true, true) => FlowState::On,
+        };
+        FlowNow { flow, state, pause }
     };
-    match (is_on, settings.agreement.is_valid(now)) {
-        (false, _) => FlowState::Off,
-        (true, false) => FlowState::NoAgreement,
-        (true, true) => FlowState::On,
-    }
+    Flow::ALL.iter().copied().map(flow).collect()
 }
 
 fn next_walk(settings: &Settings, walk: Walk, now: DateTime<Utc>) -> Option<DateTime<Utc>> {

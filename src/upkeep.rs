@@ -18,6 +18,7 @@ use crate::{
         Error,
         delivery::Delivery,
         settle::{Conclusion, Report},
+        upkeep::PARCEL_LIFE,
     },
 };
 
@@ -100,6 +101,9 @@ pub async fn turn(programme: &Programme, calendar: &mut Calendar) -> Result<(), 
         let told: Vec<&Ending> = told.collect();
         let new = today.iter().flat_map(|(_, endings)| endings).filter(|ending| !told.contains(ending));
         tell_endings(programme, new, now).await?;
+        if calendar.told.as_ref().is_none_or(|(day, _)| *day != now.date_naive()) {
+            tell_pauses(programme);
+        }
         calendar.told = today;
     }
     if calendar.pruned != Some(now.date_naive()) {
@@ -136,7 +140,11 @@ pub async fn turn(programme: &Programme, calendar: &mut Calendar) -> Result<(), 
 
 /// Ends what is out of time and cannot be attempted once more, and erases content that is too old.
 async fn end_what_is_over(programme: &Programme, now: DateTime<Utc>) -> Result<(), Error> {
+    let put_off = |end: DateTime<Utc>| programme.spool.shared().put_off(end) > now;
     for delivery in programme.spool.read(|reading| reading.expired(now))? {
+        if put_off(delivery.made + PARCEL_LIFE) {
+            continue;
+        }
         conclude(programme, delivery.id, |_| Some(Conclusion::Stopped { reason: Reason::Expired, feedback: None })).await?;
     }
     let delivery = programme.settings.delivery;
@@ -160,6 +168,9 @@ async fn end_what_is_over(programme: &Programme, now: DateTime<Utc>) -> Result<(
             continue;
         };
         for delivery in programme.spool.read(|reading| reading.overdue(errand, made_before, held_before))? {
+            if courier::deadline(programme, &delivery).is_some_and(|deadline| deadline > now) {
+                continue;
+            }
             conclude(programme, delivery.id, move |delivery| {
                 let conclusion = courier::out_of_time(delivery, delivery.held_since.is_some(), now);
                 let already = delivery.reason == Some(Reason::Unconfirmed) && matches!(conclusion, Conclusion::Held { .. });
@@ -188,6 +199,18 @@ async fn conclude(
         Ok(())
     });
     concluded.await
+}
+
+/// A pause that is forgotten looks like peace.
+fn tell_pauses(programme: &Programme) {
+    for pause in Flow::ALL.iter().filter_map(|flow| programme.spool.shared().pause_of(*flow)) {
+        tracing::warn!(
+            flow = pause.flow.code(),
+            since = %pause.since,
+            by = pause.by,
+            "a flow is paused (hint: `referrald flow resume` lets it go on)"
+        );
+    }
 }
 
 async fn tell_endings(programme: &Programme, endings: impl Iterator<Item = &Ending>, now: DateTime<Utc>) -> Result<(), Error> {

@@ -39,8 +39,8 @@ pub enum WalkError {
     /// Another walk of this kind is under way.
     #[error("a walk of this kind is under way already")]
     UnderWay,
-    /// Its flow is off, or the agreement is not valid.
-    #[error("the flow of this walk is off, or the agreement is not valid now")]
+    /// Its flow is off or paused, or the agreement is not valid.
+    #[error("the flow of this walk is off or paused, or the agreement is not valid now")]
     Resting,
     /// Primero is blocked and not to be probed now.
     #[error("primero is blocked; it is probed again later (hint: `referrald check` says what is wrong)")]
@@ -213,14 +213,17 @@ impl Walks {
         self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn begin(self: &Arc<Self>, walk: Walk) -> Option<Turn> {
+    /// Keeps walks of this kind from beginning, as long as the answer lives; `None` if one is under way.
+    #[must_use]
+    pub fn begin(self: &Arc<Self>, walk: Walk) -> Option<Turn> {
         let new = self.set().insert(walk);
         new.then(|| Turn { walks: Arc::clone(self), walk })
     }
 }
 
 /// Ends with the walk, however that ends.
-struct Turn {
+#[derive(Debug)]
+pub struct Turn {
     walks: Arc<Walks>,
     walk: Walk,
 }

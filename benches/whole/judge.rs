@@ -49,8 +49,9 @@ pub fn spoil(stage: &Stage, percent: f64) {
         || Fault::status(429).retry_after("1"),
         || Fault::status(500).after_effect(),
         Fault::html_page,
-        Fault::empty,
-        Fault::wrong_json,
+        // DTP promises nothing but its status, so these two come after it took the message.
+        || Fault::empty().after_effect(),
+        || Fault::wrong_json().after_effect(),
         Fault::truncated,
         Fault::stalled,
         Fault::cut,

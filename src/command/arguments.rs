@@ -4,17 +4,25 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use chrono::{DateTime, NaiveDate, NaiveTime, TimeZone, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 use clap::{
     Args, Parser, Subcommand,
     builder::{PossibleValuesParser, TypedValueParser},
 };
 
+mod deliveries;
+mod flows;
+
+pub use self::{
+    deliveries::Deliveries,
+    flows::{Cursor, Flows},
+};
 use super::mapping::verbs::Verb;
 use crate::{
     control::{Failure, Role},
-    referral::{CaseId, Errand, Flow, InterventionNumber, State, Walk, codes},
+    referral::{CaseId, InterventionNumber, Walk, codes},
+    schedule::midnight,
     spool::operator::{Ground, Stopping},
 };
 
@@ -101,6 +109,9 @@ pub enum Command {
         /// Ask neither Primero nor DTP
         #[arg(long)]
         offline: bool,
+        /// Go through the nine items of the published security checklist, too
+        #[arg(long)]
+        go_live: bool,
     },
     /// Look into Primero now, and do what follows from it
     ///
@@ -155,15 +166,33 @@ pub enum Command {
         #[command(subcommand)]
         command: Deliveries,
     },
-    /// Show what the message to UNHCR about a withdrawal needs
+    /// Show what the message to UNHCR about a withdrawal needs, or record one that UNHCR told
     ///
     /// Reads the case in Primero now. What is shown is stored nowhere; the date of withdrawal is the
-    /// case worker's to fill in.
-    #[command(verbatim_doc_comment, after_help = "Example: referrald notice 12 --config /etc/referrald/referrald.toml")]
+    /// case worker's to fill in. For the other direction, a request that UNHCR withdraws: `record`.
+    #[command(
+        verbatim_doc_comment,
+        args_conflicts_with_subcommands = true,
+        subcommand_negates_reqs = true,
+        after_help = "Example: referrald notice 12 --config /etc/referrald/referrald.toml"
+    )]
     Notice {
+        /// Record instead.
+        #[command(subcommand)]
+        record: Option<Notice>,
         /// The number of the entry, or of the delivery
-        #[arg(value_parser = number)]
-        id: i64,
+        #[arg(value_parser = number, required = true)]
+        id: Option<i64>,
+        /// Which programme.
+        #[command(flatten)]
+        site: Option<Site>,
+    },
+    /// Show on one screen how the programme stands, and what needs a person
+    ///
+    /// Both systems, both flows, what waits, the operator's list in numbers, the readings, what ends
+    /// soon, the size of the state. Asks nobody outside. Ends with 69 if something needs a person.
+    #[command(verbatim_doc_comment, after_help = "Example: referrald status --config /etc/referrald/referrald.toml")]
+    Status {
         /// Which programme.
         #[command(flatten)]
         site: Site,
@@ -177,6 +206,20 @@ pub enum Command {
         /// Which programme.
         #[command(flatten)]
         site: Site,
+    },
+    /// Pause a flow, let it go on, see how both stand
+    #[command(after_help = "Example: referrald flow list --config /etc/referrald/referrald.toml")]
+    Flow {
+        /// What to do.
+        #[command(subcommand)]
+        command: Flows,
+    },
+    /// See how far changed cases were read, and let a walk read from another time on
+    #[command(after_help = "Example: referrald cursor show --config /etc/referrald/referrald.toml")]
+    Cursor {
+        /// What to do.
+        #[command(subcommand)]
+        command: Cursor,
     },
     /// Make a new key
     #[command(after_help = "Example: referrald key new --name dtp-2027")]
@@ -218,112 +261,29 @@ pub enum Dictionary {
     Dictionary,
 }
 
-/// What to do with deliveries.
+/// Withdrawals that UNHCR told.
 #[derive(Debug, Subcommand)]
-pub enum Deliveries {
-    /// Show the operator's list, oldest first, with what to do
-    #[command(after_help = "Example: referrald deliveries list --all --flow to_dtp --config /etc/referrald/referrald.toml")]
-    List {
-        /// Also show every delivery that is not settled
-        #[arg(long)]
-        all: bool,
-        /// Only in this state
-        #[arg(long, value_parser = code(State::ALL, State::code, State::from_code))]
-        state: Option<State>,
-        /// Only this errand
-        #[arg(long, value_parser = code(Errand::ALL, Errand::code, Errand::from_code))]
-        errand: Option<Errand>,
-        /// Only this flow
-        #[arg(long, value_parser = code(Flow::ALL, Flow::code, Flow::from_code))]
-        flow: Option<Flow>,
-        /// Only about this referral from UNHCR
+pub enum Notice {
+    /// Record that UNHCR has withdrawn a request
+    ///
+    /// What waits for its number is stopped and its content erased. If it is, or may be, in Primero,
+    /// the operator's list says "revoke, note and close in CPIMS+", with an alarm after 24 hours,
+    /// until a person resolves it. If UNHCR sends a stopped request again, it is taken anew.
+    #[command(
+        verbatim_doc_comment,
+        after_help = "Example: referrald notice record --intervention 989-26-PRTITV-0000051 --received 2026-06-01 --by \"CP manager\" \
+                      --config site.toml"
+    )]
+    Record {
+        /// UNHCR's number of the request
         #[arg(long, value_name = "NUMBER")]
-        intervention: Option<InterventionNumber>,
-        /// Only about the case with this `case_id`
-        #[arg(long, value_name = "ID")]
-        case: Option<CaseId>,
-        /// Which programme.
-        #[command(flatten)]
-        site: Site,
-    },
-    /// Show one delivery or entry: where it stands, its story, what to do
-    #[command(after_help = "Example: referrald deliveries show 12 --config /etc/referrald/referrald.toml")]
-    Show {
-        /// The number of the delivery or the entry
-        #[arg(value_parser = number)]
-        id: i64,
-        /// Which programme.
-        #[command(flatten)]
-        site: Site,
-    },
-    /// Try again now
-    ///
-    /// What waits or is held is due now. What was not sent to UNHCR becomes a new errand and is
-    /// judged afresh. What was sent is never sent again.
-    #[command(verbatim_doc_comment, after_help = "Example: referrald deliveries retry 12 --config /etc/referrald/referrald.toml")]
-    Retry {
-        /// The number of the delivery or the entry
-        #[arg(value_parser = number)]
-        id: i64,
-        /// Which programme.
-        #[command(flatten)]
-        site: Site,
-    },
-    /// Let a referral go that was made by exception, without consent
-    ///
-    /// Only for a referral that is held for this reason. It is read again, and leaves if nothing else
-    /// stands against it.
-    #[command(
-        verbatim_doc_comment,
-        after_help = "Example: referrald deliveries release 12 --ground best_interests --decided-by \"CP manager\" --config site.toml"
-    )]
-    Release {
-        /// The number of the delivery or the entry
-        #[arg(value_parser = number)]
-        id: i64,
-        /// On what ground
-        #[arg(long, value_parser = grounds())]
-        ground: Ground,
-        /// The role of the person who decided; never a name
-        #[arg(long, value_name = "ROLE", value_parser = role)]
-        decided_by: Role,
-        /// Which programme.
-        #[command(flatten)]
-        site: Site,
-    },
-    /// Stop a delivery and erase its content
-    ///
-    /// UNHCR is told that the CPIMS+ focal point stopped its referral, unless something of it stands,
-    /// or may stand, in Primero.
-    #[command(
-        verbatim_doc_comment,
-        after_help = "Example: referrald deliveries stop 12 --reason withdrawn --config /etc/referrald/referrald.toml"
-    )]
-    Stop {
-        /// The number of the delivery or the entry
-        #[arg(value_parser = number)]
-        id: i64,
-        /// Why
-        #[arg(long, value_parser = reasons())]
-        reason: Stopping,
-        /// Which programme.
-        #[command(flatten)]
-        site: Site,
-    },
-    /// Take an entry off the operator's list, because a person has dealt with it
-    #[command(
-        after_help = "Example: referrald deliveries resolve 12 --informed-on 2026-06-01 --by \"CP manager\" --config site.toml"
-    )]
-    Resolve {
-        /// The number of the entry, or of the delivery
-        #[arg(value_parser = number)]
-        id: i64,
-        /// The role of the person who dealt with it; never a name
+        intervention: InterventionNumber,
+        /// The day on which UNHCR told it, as in 2026-06-01
+        #[arg(long, value_name = "DATE", value_parser = day)]
+        received: NaiveDate,
+        /// The role of the person who records it; never a name
         #[arg(long, value_name = "ROLE", value_parser = role)]
         by: Role,
-        /// Of a withdrawal: the day when UNHCR was informed, as in 2026-06-01
-        #[arg(long, value_name = "DATE", value_parser = day)]
-        informed_on: Option<NaiveDate>,
         /// Which programme.
         #[command(flatten)]
         site: Site,
@@ -348,7 +308,7 @@ pub enum Key {
     },
 }
 
-/// Since when, as an operator says it.
+/// A time, as an operator says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Since {
     /// A moment.
@@ -375,15 +335,11 @@ impl Since {
     pub fn moment(self, zone: Tz, now: DateTime<Utc>) -> Result<DateTime<Utc>, Failure> {
         match self {
             Self::Moment(moment) => Ok(moment),
-            Self::Day(day) => {
-                let midnight = zone.from_local_datetime(&day.and_time(NaiveTime::MIN)).earliest();
-                // Where the clock is put forward at midnight, the day begins at one.
-                Ok(midnight.map_or_else(|| day.and_time(NaiveTime::MIN).and_utc(), |moment| moment.to_utc()))
-            }
+            Self::Day(day) => Ok(midnight(day, zone)),
             Self::Ago(ago) => chrono::TimeDelta::from_std(ago)
                 .ok()
                 .and_then(|ago| now.checked_sub_signed(ago))
-                .ok_or_else(|| Failure::usage("--since: that is too long ago")),
+                .ok_or_else(|| Failure::usage("that is too long ago")),
         }
     }
 }

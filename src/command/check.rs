@@ -4,6 +4,7 @@
 
 mod dtp;
 mod fit;
+mod go_live;
 mod labels;
 mod primero;
 mod rights;
@@ -60,10 +61,31 @@ struct Section<'a> {
     notes: &'a [String],
 }
 
+/// What is to be checked.
+#[derive(Clone, Copy, Debug)]
+pub struct Scope {
+    /// Neither Primero nor DTP is asked.
+    pub offline: bool,
+    /// The security checklist too.
+    pub go_live: bool,
+}
+
+#[derive(Serialize)]
+struct Listed<'a> {
+    section: &'a str,
+    item: u8,
+    title: &'a str,
+    /// Of what the program can see.
+    ok: bool,
+    how: &'a [String],
+    problems: Vec<&'a str>,
+    to_confirm: &'a str,
+}
+
 /// Checks a site; writes section by section, in words for a terminal, else one JSON object a line.
 pub async fn check(
     config: &Path,
-    offline: bool,
+    Scope { offline, go_live }: Scope,
     clock: &Clock,
     terminal: bool,
     out: &mut (impl Write + Send),
@@ -89,9 +111,25 @@ pub async fn check(
         site::fitness(&settings, mapping, &mut findings);
     }
     all.section("mapping", &findings)?;
+    let mut asked = (None, None);
     if !offline {
-        all.section("primero", &primero::check(&settings, mapping.as_ref(), clock).await)?;
-        all.section("dtp", &dtp::check(&settings, certificate.as_ref()).await)?;
+        let primero = primero::check(&settings, mapping.as_ref(), clock).await;
+        all.section("primero", &primero)?;
+        let dtp = dtp::check(&settings, certificate.as_ref()).await;
+        all.section("dtp", &dtp)?;
+        asked = (Some(primero), Some(dtp));
+    }
+    if go_live {
+        let known = go_live::Known {
+            config,
+            settings: &settings,
+            mapping: mapping.as_ref(),
+            credentials: &credentials,
+            primero: asked.0.as_ref(),
+            dtp: asked.1.as_ref(),
+            now: clock.now(),
+        };
+        go_live::items(&known).iter().try_for_each(|item| all.item(item))?;
     }
     all.end()
 }
@@ -124,6 +162,30 @@ impl<W: Write> Report<'_, W> {
             let problems = problems.iter().map(|problem| problem.said.as_str()).collect::<Vec<_>>();
             let section = Section { section: name, ok: problems.is_empty(), problems, notes };
             text += &serde_json::to_string(&section).map_err(Failure::failed)?;
+            text.push('\n');
+        }
+        self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush()).map_err(|error| unwritable(&error))
+    }
+
+    fn item(&mut self, item: &go_live::Item) -> Result<(), Failure> {
+        let go_live::Item { number, title, how, problems, to_confirm } = item;
+        self.exits.extend(problems.iter().map(|problem| problem.exit));
+        let mut text = String::new();
+        if self.terminal {
+            let mark = if problems.is_empty() { "ok" } else { "not met" };
+            text += &format!("{:<15}{mark}: {title}\n", format!("go-live {number}"));
+            for problem in problems {
+                text += &format!("  - {}\n", problem.said.replace('\n', "\n    "));
+            }
+            for line in how {
+                text += &format!("    {line}\n");
+            }
+            text += &format!("    to be confirmed by people: {to_confirm}\n");
+        } else {
+            let problems: Vec<&str> = problems.iter().map(|problem| problem.said.as_str()).collect();
+            let ok = problems.is_empty();
+            let listed = Listed { section: "go-live", item: *number, title, ok, how, problems, to_confirm };
+            text += &serde_json::to_string(&listed).map_err(Failure::failed)?;
             text.push('\n');
         }
         self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush()).map_err(|error| unwritable(&error))

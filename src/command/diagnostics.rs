@@ -19,6 +19,8 @@ pub fn begin(level: Level) {
         Level::Debug => LevelFilter::DEBUG,
     };
     let lines = fmt::layer().compact().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+    // If nobody reads any more, saying so on the same stream would break the daemon off.
+    let lines = lines.log_internal_errors(false);
     let ours = Targets::new().with_target("referrald", level);
     // A second beginning, in one process with tests, changes nothing.
     let _ = tracing_subscriber::registry().with(ours).with(lines).try_init();

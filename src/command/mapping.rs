@@ -21,12 +21,12 @@ use std::{
 use serde::Serialize;
 
 use self::verbs::{Verb, Which};
-use super::{Failure, settings, unwritable};
+use super::{Failure, plain::Plain, settings, unwritable};
 use crate::mapping::Mapping;
 
 /// Does what a verb asks.
 pub async fn run(verb: Verb) -> Result<(), Failure> {
-    let mut shown = Shown { terminal: io::stdout().is_terminal(), out: io::stdout() };
+    let mut shown = Shown { terminal: io::stdout().is_terminal(), out: Plain::stdout() };
     match verb {
         Verb::Check { which, live } => {
             let checked = checked::check(&directory(&which)?, &mut shown);

@@ -1,6 +1,11 @@
 //! How an answer looks: to a terminal in words and in the programme's zone, to a pipe one JSON object a line, times in UTC.
 
-use std::io::{self, Write};
+mod status;
+
+use std::{
+    io::{self, Write},
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
@@ -11,7 +16,7 @@ use crate::{
     activity::Line,
     control::{
         Row,
-        rows::{DeliveryRow, EntryRow, NoticeRow},
+        rows::{CursorRow, DeliveryRow, EntryRow, FlowRow, NoticeRow},
     },
     words::sentence,
 };
@@ -73,6 +78,9 @@ impl<W: Write> Shown<W> {
             Row::Line(line) => writeln!(self.out, "{line}"),
             Row::Poll(row) => json(&mut self.out, row),
             Row::Notice(row) => json(&mut self.out, row),
+            Row::Status(row) => json(&mut self.out, row),
+            Row::Flow(row) => json(&mut self.out, row),
+            Row::Cursor(row) => json(&mut self.out, row),
         }
     }
 
@@ -91,7 +99,38 @@ impl<W: Write> Shown<W> {
             // The sentence at the end says it all.
             Row::Poll(_) => Ok(()),
             Row::Notice(row) => self.notice(row),
+            Row::Status(row) => self.status(row),
+            Row::Flow(row) => self.flow(row),
+            Row::Cursor(row) => self.cursor(row),
         }
+    }
+
+    fn flow(&mut self, row: &FlowRow) -> io::Result<()> {
+        let state = match (row.paused_since, row.state.as_str()) {
+            (Some(since), _) => {
+                let by = row.paused_by.as_ref().map_or_else(String::new, |by| format!(", by {by}"));
+                let why = row.paused_because.as_ref().map_or_else(String::new, |why| format!(" ({why})"));
+                format!("paused since {}{by}{why}", self.time(since))
+            }
+            (None, "off") => format!("off in the configuration (`flows.{}`)", row.flow),
+            (None, "no_agreement") => "rests, because the agreement is not valid now".to_owned(),
+            (None, state) => state.to_owned(),
+        };
+        writeln!(self.out, "{:<12}{state}; {} unsettled", row.flow, row.waiting)
+    }
+
+    fn cursor(&mut self, row: &CursorRow) -> io::Result<()> {
+        let read = match (row.read_up_to, row.age_s) {
+            (Some(position), Some(age)) => {
+                let age = humantime::format_duration(Duration::from_secs(u64::try_from(age).unwrap_or_default()));
+                format!("read up to {} ({age} ago)", self.time(position))
+            }
+            (_, _) => format!("not read yet; begins at {}", self.time(row.start_from)),
+        };
+        let unfinished = row
+            .unfinished_since
+            .map_or_else(String::new, |since| format!("; no walk has come to its end since {}", self.time(since)));
+        writeln!(self.out, "{:<12}{:<20}{read}{unfinished}", row.walk, row.module)
     }
 
     fn entry(&mut self, row: &EntryRow) -> io::Result<()> {

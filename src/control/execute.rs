@@ -3,16 +3,17 @@
 use std::time::Duration;
 
 use super::{
-    Answer, Answers, Failure, Office, Request, Row, coded, ground, keeping, notice, poll,
+    Answer, Answers, Failure, Office, Only, Request, Row, coded, cursor, flows, ground, keeping, notice, poll,
     rows::{DeliveryRow, EntryRow},
-    stopping,
+    status, stopping,
 };
 use crate::{
     activity,
     referral::{DeliveryId, System, Walk},
     spool::{
         Error,
-        list::Entry,
+        delivery::Delivery,
+        list::{Entry, Kind},
         operator::{Filter, Stopped, Stopping},
         story::Wanted,
     },
@@ -20,6 +21,8 @@ use crate::{
 
 /// How many lines are read at a time.
 const LINES: u32 = 500;
+/// How many deliveries are read at a time.
+const DELIVERIES: u32 = 500;
 /// How often is looked for new lines.
 const FOLLOW: Duration = Duration::from_millis(500);
 
@@ -27,7 +30,7 @@ const FOLLOW: Duration = Duration::from_millis(500);
 pub async fn execute(office: &Office, request: Request, account: &str, out: &Answers) -> Result<Option<String>, Failure> {
     let command = request.command();
     match request {
-        Request::List { all, only } => list(office, all, &only.filter()?, out).await.map(|()| None),
+        Request::List { all, only } => list(office, all, &only, out).await.map(|()| None),
         Request::Show { id } => show(office, DeliveryId(id), out).await.map(|()| None),
         Request::Retry { id } => {
             let who = signature(account, None, command);
@@ -75,47 +78,69 @@ pub async fn execute(office: &Office, request: Request, account: &str, out: &Ans
         Request::Notice { id } => {
             notice::notice(office, DeliveryId(id), &signature(account, None, command), out).await.map(|()| None)
         }
+        Request::Withdrawal { intervention, received, by } => {
+            let number = intervention.parse().map_err(|error| Failure::usage(format!("--intervention: {error}")))?;
+            notice::record(office, number, received, &signature(account, Some(by.as_str()), command)).await.map(Some)
+        }
+        Request::Status => status::status(office, out).await.map(|()| None),
+        Request::Flows => flows::list(office, out).await.map(|()| None),
+        Request::Pause { flow, by, reason } => flows::pause(office, &flow, &by, reason.as_deref(), account).await.map(Some),
+        Request::Resume { flow, by } => flows::resume(office, &flow, &by, account).await.map(Some),
+        Request::Cursors => cursor::show(office, out).await.map(|()| None),
+        Request::MoveCursor { walk, to, reason, by, leave_unread } => {
+            let signed = signature(account, Some(by.as_str()), command);
+            cursor::set(office, &walk, to, &reason, leave_unread, &signed).await.map(Some)
+        }
     }
 }
 
 /// Who ran what, as it stands in the log: the account of this machine, the role given, the command.
-fn signature(account: &str, role: Option<&str>, command: &str) -> String {
+pub(super) fn signature(account: &str, role: Option<&str>, command: &str) -> String {
     role.map_or_else(|| format!("{account}: {command}"), |role| format!("{account} ({role}): {command}"))
 }
 
-async fn list(office: &Office, all: bool, filter: &Filter, out: &Answers) -> Result<(), Failure> {
-    let rows = office.spool.read(|reading| {
+async fn list(office: &Office, all: bool, only: &Only, out: &Answers) -> Result<(), Failure> {
+    let (filter, kind) = (only.filter()?, only.kind()?);
+    let entries = office.spool.read(|reading| {
         let mut rows = Vec::new();
         for entry in reading.open_entries()? {
             let delivery = match entry.delivery {
                 Some(id) => reading.delivery(id)?,
                 None => None,
             };
-            let flow = delivery.as_ref().map(|delivery| delivery.flow());
-            let state = delivery.as_ref().map(|delivery| delivery.state);
-            if wanted(&entry, filter)
-                && filter.flow.is_none_or(|wanted| flow == Some(wanted))
-                && filter.state.is_none_or(|wanted| state == Some(wanted))
-            {
+            if kind.is_none_or(|kind| entry.kind == kind) && wanted(&entry, delivery.as_ref(), &filter) {
                 rows.push(Row::Entry(Box::new(EntryRow::new(&entry, delivery.as_ref()))));
-            }
-        }
-        if all {
-            for delivery in reading.deliveries(filter)? {
-                let attempted = reading.is_attempted(delivery.id);
-                rows.push(Row::Delivery(Box::new(DeliveryRow::new(&delivery, attempted))));
             }
         }
         Ok(rows)
     })?;
-    send(rows, out).await;
+    let mut listening = send(entries, out).await;
+    let mut after = DeliveryId(0);
+    // Page by page: the settled ones of years are never in memory at once.
+    while all && listening {
+        let page = office.spool.read(|reading| {
+            let page = reading.deliveries(&filter, after, DELIVERIES)?;
+            let row = |delivery: &Delivery| DeliveryRow::new(delivery, reading.is_attempted(delivery.id));
+            Ok(page.iter().map(|delivery| Row::Delivery(Box::new(row(delivery)))).collect::<Vec<_>>())
+        })?;
+        let Some(Row::Delivery(last)) = page.last() else { break };
+        after = DeliveryId(last.delivery);
+        listening = send(page, out).await;
+    }
     Ok(())
 }
 
-fn wanted(entry: &Entry, filter: &Filter) -> bool {
-    filter.errand.is_none_or(|errand| entry.errand == Some(errand))
-        && filter.intervention.as_ref().is_none_or(|number| entry.intervention.as_ref() == Some(number))
-        && filter.case.as_ref().is_none_or(|case| entry.case.as_ref() == Some(case))
+fn wanted(entry: &Entry, delivery: Option<&Delivery>, filter: &Filter) -> bool {
+    let Filter { state, errand, flow, intervention, case, reason, from, to, late } = filter;
+    errand.is_none_or(|errand| entry.errand == Some(errand))
+        && intervention.as_ref().is_none_or(|number| entry.intervention.as_ref() == Some(number))
+        && case.as_ref().is_none_or(|case| entry.case.as_ref() == Some(case))
+        && flow.is_none_or(|flow| delivery.is_some_and(|delivery| delivery.flow() == flow))
+        && state.is_none_or(|state| delivery.is_some_and(|delivery| delivery.state == state))
+        && reason.is_none_or(|reason| entry.reason == Some(reason))
+        && from.is_none_or(|from| entry.made >= from)
+        && to.is_none_or(|to| entry.made < to)
+        && (!late || entry.kind == Kind::Late || delivery.is_some_and(|delivery| delivery.late && delivery.settled.is_none()))
 }
 
 async fn show(office: &Office, id: DeliveryId, out: &Answers) -> Result<(), Failure> {

@@ -1,5 +1,7 @@
 //! What the manual message about a withdrawal needs: read from Primero now, handed to the person who asked, kept nowhere.
 
+use chrono::NaiveDate;
+
 use super::{Answers, Failure, Office, Row, execute::send, rows::NoticeRow};
 use crate::{
     mapping::{
@@ -7,7 +9,8 @@ use crate::{
         rules::{Message, Record, Source},
     },
     primero::{Case, Trouble, text},
-    referral::{DeliveryId, Errand, State},
+    referral::{DeliveryId, Errand, InterventionNumber, State},
+    schedule::midnight,
     spool::list::Kind,
     words::words,
 };
@@ -69,6 +72,45 @@ pub(super) async fn notice(office: &Office, id: DeliveryId, who: &str, out: &Ans
     };
     send(vec![Row::Notice(Box::new(row))], out).await;
     Ok(())
+}
+
+/// Records that UNHCR has withdrawn a request, and does what follows from it.
+pub(super) async fn record(
+    office: &Office,
+    number: InterventionNumber,
+    received: NaiveDate,
+    who: &str,
+) -> Result<String, Failure> {
+    let now = office.clock.now();
+    let zone = office.settings.schedule.time_zone;
+    if received > now.with_timezone(&zone).date_naive() {
+        return Err(Failure::usage(
+            "--received: this day is still to come (hint: the day on which UNHCR told it, as in 2026-06-01)",
+        ));
+    }
+    // Only the day is known, so the clock begins at its end; on the same day, now.
+    let end_of_day = received.succ_opt().map(|next| midnight(next, zone));
+    let told = end_of_day.map_or(now, |end| end.min(now));
+    let (asked, who) = (number.clone(), who.to_owned());
+    let withdrawn = office.spool.operate(move |tx| tx.withdrawn_by_unhcr(&asked, told, &who)).await?;
+    let mut said = Vec::new();
+    for id in &withdrawn.stopped {
+        said.push(format!("delivery {id} is stopped and its content erased"));
+    }
+    match withdrawn.entry {
+        Some(entry) if withdrawn.listed_before => {
+            said.push(format!("it is, or may be, in Primero, as entry {entry} on the operator's list says already"));
+        }
+        Some(entry) => said.push(format!(
+            "it is, or may be, in Primero: revoke it, write a note and close it in CPIMS+ within 24 hours (entry {entry} on the operator's \
+             list); nobody is told by this system"
+        )),
+        None if withdrawn.told => {
+            said.push("nothing of it is in Primero; UNHCR is told that the CPIMS+ focal point stopped it".to_owned());
+        }
+        None => said.push("nothing of it waits, and nothing of it was put into Primero".to_owned()),
+    }
+    Ok(format!("{number}: {}", said.join("; ")))
 }
 
 fn service_type(case: &Case, unique_id: Option<&str>) -> Option<String> {

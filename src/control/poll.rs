@@ -111,9 +111,7 @@ fn failure(error: WalkError) -> Failure {
     match error {
         WalkError::Primero(_) => Failure::outside(format!("{error} (hint: `referrald check` tries it and says what to do)")),
         WalkError::Blocked | WalkError::Unreadable(_) => Failure::outside(error),
-        WalkError::Resting => {
-            Failure::configuration(format!("{error} (hint: look at `flows` and `agreement` in the configuration)"))
-        }
+        WalkError::Resting => Failure::configuration(format!("{error} (hint: `referrald flow list` says which)")),
         WalkError::UnderWay | WalkError::State(_) => Failure::failed(error),
     }
 }

@@ -5,11 +5,15 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::status::StatusRow;
 use crate::{
     activity::Basis,
     referral::{CaseId, Decision, InterventionNumber, OutgoingId, Walk},
     spool::{delivery::Delivery, list::Entry},
-    standing::listed::{for_number, listed},
+    standing::{
+        FlowNow,
+        listed::{for_number, listed},
+    },
     words::words,
 };
 
@@ -27,6 +31,62 @@ pub enum Row {
     Poll(PollRow),
     /// What a withdrawal message needs.
     Notice(Box<NoticeRow>),
+    /// How the programme stands.
+    Status(Box<StatusRow>),
+    /// How a flow stands.
+    Flow(FlowRow),
+    /// How far a module was read.
+    Cursor(CursorRow),
+}
+
+/// How a flow stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FlowRow {
+    /// Which.
+    pub flow: String,
+    /// `on`, `off` in the configuration, `paused` by a person, or `no_agreement`: without a valid one.
+    pub state: String,
+    /// Since when it is paused.
+    pub paused_since: Option<DateTime<Utc>>,
+    /// The role of the person who paused it.
+    pub paused_by: Option<String>,
+    /// Why.
+    pub paused_because: Option<String>,
+    /// How many deliveries of it are unsettled.
+    pub waiting: u64,
+}
+
+impl FlowRow {
+    /// The row of a flow.
+    #[must_use]
+    pub fn new(now: FlowNow, waiting: u64) -> Self {
+        let FlowNow { flow, state, pause } = now;
+        Self {
+            flow: flow.code().to_owned(),
+            state: state.code().to_owned(),
+            paused_since: pause.as_ref().map(|pause| pause.since),
+            paused_because: pause.as_ref().and_then(|pause| pause.reason).map(|reason| reason.code().to_owned()),
+            paused_by: pause.map(|pause| pause.by),
+            waiting,
+        }
+    }
+}
+
+/// How far a walk has read a module of Primero.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CursorRow {
+    /// Which walk.
+    pub walk: String,
+    /// Which module.
+    pub module: String,
+    /// Every change up to this time of Primero was read; `None` before the first walk.
+    pub read_up_to: Option<DateTime<Utc>>,
+    /// How many seconds ago that was.
+    pub age_s: Option<i64>,
+    /// Where the first walk begins; nothing before it is ever read.
+    pub start_from: DateTime<Utc>,
+    /// Since when no walk of this kind has come to its end, if one began, or should have.
+    pub unfinished_since: Option<DateTime<Utc>>,
 }
 
 /// An entry of the operator's list.

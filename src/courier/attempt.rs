@@ -210,17 +210,18 @@ impl Attempt {
     }
 }
 
-/// When an errand's time is over: an intervention is answered, a referral given up.
+/// When an errand's time is over: an intervention is answered, a referral given up. After a sleep there is time for one more attempt.
 pub fn deadline(programme: &Programme, delivery: &Delivery) -> Option<DateTime<Utc>> {
     let give_up = delivery.made + programme.settings.delivery.give_up_after;
-    match delivery.errand {
+    let deadline = match delivery.errand {
         Errand::OpenIntervention => {
             let held = delivery.held_since.map(|since| since + programme.settings.flow1.hold_for);
-            Some(held.map_or(give_up, |held| held.min(give_up)))
+            held.map_or(give_up, |held| held.min(give_up))
         }
-        Errand::SendReferral => Some(give_up),
-        Errand::RecordDecision | Errand::Look | Errand::ReportDecision | Errand::SendFeedback => None,
-    }
+        Errand::SendReferral => give_up,
+        Errand::RecordDecision | Errand::Look | Errand::ReportDecision | Errand::SendFeedback => return None,
+    };
+    Some(programme.spool.shared().put_off(deadline))
 }
 
 /// How a delivery ends whose time is over.

@@ -120,6 +120,14 @@ fn all_needs(now: &Now) -> Vec<Need> {
         match flow.state {
             FlowState::On => {}
             FlowState::Off => add(Mood::Note, html! { "The flow " (names::flow(flow.flow)) " is switched off in the settings." }),
+            FlowState::Paused => add(
+                Mood::Warn,
+                html! {
+                    "The flow " (names::flow(flow.flow)) " is paused"
+                    @if let Some(pause) = &flow.pause { " since " (time_and_span(pause.since, now.zone, now.time)) ", by the " (pause.by) }
+                    ". " code { "referrald flow resume" } " lets it go on."
+                },
+            ),
             FlowState::NoAgreement => {
                 add(Mood::Bad, html! { "The flow " (names::flow(flow.flow)) " rests, because the agreement is not valid now." });
             }
@@ -196,6 +204,10 @@ fn systems(now: &Now) -> Markup {
                                 @match flow.state {
                                     FlowState::On => (badge(Mood::Good, "on")),
                                     FlowState::Off => { (badge(Mood::Off, "off")) p.quiet { "switched off in the settings" } },
+                                    FlowState::Paused => {
+                                        (badge(Mood::Warn, "paused"))
+                                        @if let Some(pause) = &flow.pause { p.quiet { "by the " (pause.by) } }
+                                    },
                                     FlowState::NoAgreement => { (badge(Mood::Bad, "rests")) p.quiet { "the agreement is not valid now" } },
                                 }
                             }

@@ -1,7 +1,7 @@
 //! One delivery, or one entry of the list, with its story line by line, in the words of the command line.
 
 use axum::{
-    extract::{Path, State},
+    extract::{Path, State, rejection::PathRejection},
     http::Method,
     response::Response,
 };
@@ -40,7 +40,12 @@ struct About {
     lines: Vec<Line>,
 }
 
-pub(super) async fn page(State(source): State<Source>, method: Method, Path(id): Path<String>) -> Result<Response, Refusal> {
+pub(super) async fn page(
+    State(source): State<Source>,
+    method: Method,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Response, Refusal> {
+    let Path(id) = id.map_err(|_| Refusal::NothingHere)?;
     let plain = !id.is_empty() && id.len() <= 19 && id.bytes().all(|byte| byte.is_ascii_digit());
     let id = id.parse().ok().filter(|_| plain).map(DeliveryId).ok_or(Refusal::NothingHere)?;
     let about = source.read(move |reading| read(reading, id)).await?.ok_or(Refusal::NothingHere)?;

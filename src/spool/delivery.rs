@@ -102,11 +102,7 @@ impl Delivery {
     /// The flow that it belongs to.
     #[must_use]
     pub fn flow(&self) -> Flow {
-        match self.errand {
-            Errand::OpenIntervention | Errand::SendFeedback | Errand::ReportDecision => Flow::ToPrimero,
-            Errand::SendReferral | Errand::RecordDecision => Flow::ToDtp,
-            Errand::Look => self.about.walk.map_or(Flow::ToDtp, Walk::flow),
-        }
+        flow_of(self.errand, self.about.walk)
     }
 
     pub(super) fn load(connection: &Connection, id: DeliveryId) -> Result<Option<Self>, Error> {
@@ -220,6 +216,15 @@ impl Delivery {
             alone: alone.map(short),
             written: self.written,
         }
+    }
+}
+
+/// The flow that an errand belongs to; of a look, the walk that asked for it says it.
+pub(super) fn flow_of(errand: Errand, walk: Option<Walk>) -> Flow {
+    match errand {
+        Errand::OpenIntervention | Errand::SendFeedback | Errand::ReportDecision => Flow::ToPrimero,
+        Errand::SendReferral | Errand::RecordDecision => Flow::ToDtp,
+        Errand::Look => walk.map_or(Flow::ToDtp, Walk::flow),
     }
 }
 

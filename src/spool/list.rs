@@ -32,6 +32,8 @@ codes! {
         NumberAlreadyDelivered = "number_already_delivered",
         /// A referral that left was withdrawn; UNHCR has not been told by this system.
         WithdrawnAfterSend = "withdrawn_after_send",
+        /// UNHCR withdrew a request that is, or may be, in Primero.
+        WithdrawnByUnhcr = "withdrawn_by_unhcr",
         /// Two sides say different things.
         Conflict = "conflict",
         /// Staff changed what we wrote, or an identity value differs.
@@ -228,6 +230,18 @@ impl Reading<'_> {
         let mut statement = self.connection.prepare_cached("SELECT count(*), min(made) FROM entries WHERE closed IS NULL")?;
         let (count, oldest) = statement.query_row([], |row| Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?)))?;
         Ok((count, oldest.and_then(DateTime::from_timestamp_millis)))
+    }
+
+    /// How many entries of each kind are open.
+    pub fn open_by_kind(&self) -> Result<Vec<(Kind, u64)>, Error> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT kind, count(*) FROM entries WHERE closed IS NULL GROUP BY kind ORDER BY kind")?;
+        let rows = statement.query_map([], |row| {
+            let mut cells = Cells::of(row);
+            Ok((cells.code(Kind::from_code)?.ok_or_else(|| cells.unreadable())?, cells.get()?))
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// An entry by its own number, or all open entries of a delivery.

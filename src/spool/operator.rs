@@ -3,7 +3,8 @@
 //! Every act is one transaction and leaves an `operator` line. A delivery that is being attempted is nobody else's:
 //! it is not changed. It does not know how a person asks, nor whether a daemon runs.
 
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
+use rusqlite::ToSql;
 
 use super::{
     Error, Reading, Spool, Tx,
@@ -25,6 +26,12 @@ pub enum Unable {
     /// No such number.
     #[error("there is no delivery and no entry {0} (hint: `referrald deliveries list --all` shows those that are open)")]
     Unknown(DeliveryId),
+    /// Nothing is known of this number.
+    #[error(
+        "nothing is known of {0}: no post ever brought it (hint: compare it with what UNHCR wrote; if it was entered in CPIMS+ by hand, \
+         end it there by hand)"
+    )]
+    NeverCame(InterventionNumber),
     /// Somebody has its lease.
     #[error("delivery {0} is being attempted now; try again")]
     BeingAttempted(DeliveryId),
@@ -124,6 +131,14 @@ pub struct Filter {
     pub intervention: Option<InterventionNumber>,
     /// Only about this case.
     pub case: Option<CaseId>,
+    /// Only with this reason.
+    pub reason: Option<Reason>,
+    /// Only made at this time or later.
+    pub from: Option<DateTime<Utc>>,
+    /// Only made before this time.
+    pub to: Option<DateTime<Utc>>,
+    /// Only what is late.
+    pub late: bool,
 }
 
 impl Spool {
@@ -370,20 +385,42 @@ impl Reading<'_> {
         Ok(self.entries_of(id)?.into_iter().find(|entry| entry.id == id))
     }
 
-    /// The deliveries that a filter lets through, oldest first.
-    pub fn deliveries(&self, filter: &Filter) -> Result<Vec<Delivery>, Error> {
-        let found = select(
-            self.connection,
-            "((?1 IS NULL AND settled IS NULL) OR state = ?1) AND (?2 IS NULL OR errand = ?2)
-             AND (?3 IS NULL OR intervention = ?3) AND (?4 IS NULL OR case_id = ?4) ORDER BY id",
-            &[
-                &filter.state.map(State::code),
-                &filter.errand.map(Errand::code),
-                &filter.intervention.as_ref().map(InterventionNumber::as_str),
-                &filter.case.as_ref().map(CaseId::as_str),
-            ],
-        )?;
-        Ok(found.into_iter().filter(|delivery| filter.flow.is_none_or(|flow| delivery.flow() == flow)).collect())
+    /// The deliveries that a filter lets through with a higher number than `after`, oldest first, at most `most` of them.
+    pub fn deliveries(&self, filter: &Filter, after: DeliveryId, most: u32) -> Result<Vec<Delivery>, Error> {
+        // Only what is asked for stands in the statement, so that an index can serve it.
+        let mut conditions = vec!["id > ?1"];
+        let mut parameters: Vec<Box<dyn ToSql>> = vec![Box::new(after.0)];
+        let mut only = |condition: &'static str, value: Option<Box<dyn ToSql>>| {
+            if let Some(value) = value {
+                conditions.push(condition);
+                parameters.push(value);
+            }
+        };
+        let text = |text: &str| -> Box<dyn ToSql> { Box::new(text.to_owned()) };
+        let time = |time: DateTime<Utc>| -> Box<dyn ToSql> { Box::new(time.timestamp_millis()) };
+        only("state = ?", filter.state.map(|state| text(state.code())));
+        only("errand = ?", filter.errand.map(|errand| text(errand.code())));
+        only("intervention = ?", filter.intervention.as_ref().map(|number| text(number.as_str())));
+        only("case_id = ?", filter.case.as_ref().map(|case| text(case.as_str())));
+        only("reason = ?", filter.reason.map(|reason| text(reason.code())));
+        only("made >= ?", filter.from.map(time));
+        only("made < ?", filter.to.map(time));
+        if filter.state.is_none_or(|state| !state.is_settled()) {
+            conditions.push("settled IS NULL");
+        }
+        if filter.late {
+            conditions.push("late = 1");
+        }
+        conditions.extend(filter.flow.map(|flow| match flow {
+            Flow::ToPrimero => {
+                "(errand IN ('open_intervention', 'send_feedback', 'report_decision') OR errand = 'look' AND walk = 'decisions')"
+            }
+            Flow::ToDtp => {
+                "(errand IN ('send_referral', 'record_decision') OR errand = 'look' AND coalesce(walk, '') <> 'decisions')"
+            }
+        }));
+        let parameters: Vec<&dyn ToSql> = parameters.iter().map(|parameter| &**parameter).collect();
+        select(self.connection, &format!("{} ORDER BY id LIMIT {most}", conditions.join(" AND ")), &parameters)
     }
 
     /// Deliveries with a higher number than this, of these errands.

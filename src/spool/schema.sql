@@ -106,6 +106,14 @@ CREATE TABLE blocked (
     secret     BLOB    NOT NULL     -- keyed hash of the secret that was refused
 ) STRICT, WITHOUT ROWID;
 
+-- Flows that a person has paused.
+CREATE TABLE pauses (
+    flow   TEXT PRIMARY KEY,
+    since  INTEGER NOT NULL,
+    by     TEXT    NOT NULL,        -- the role of the person
+    reason TEXT
+) STRICT, WITHOUT ROWID;
+
 -- The operator's list.
 CREATE TABLE entries (
     id           INTEGER PRIMARY KEY,

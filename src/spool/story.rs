@@ -4,11 +4,15 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Row, named_params, params};
 use uuid::Uuid;
 
-use super::{Error, Reading, Tx, delivery::Delivery, row::Cells};
+use super::{
+    Error, Reading, Tx,
+    delivery::{Delivery, flow_of},
+    row::Cells,
+};
 use crate::{
     activity::{Activity, Basis, Event, Outcome},
     reason::Reason,
-    referral::{CaseId, DeliveryId, Errand, Flow, InterventionNumber, ReferralId, System, Walk},
+    referral::{CaseId, DeliveryId, Errand, InterventionNumber, ReferralId, System, Walk},
 };
 
 /// Which lines are asked for.
@@ -133,11 +137,7 @@ fn line(row: &Row<'_>) -> rusqlite::Result<Line> {
     let errand = cells.code(Errand::from_code)?;
     let walk = cells.code(Walk::from_code)?;
     let activity = Activity {
-        flow: errand.map(|errand| match errand {
-            Errand::OpenIntervention | Errand::SendFeedback | Errand::ReportDecision => Flow::ToPrimero,
-            Errand::SendReferral | Errand::RecordDecision => Flow::ToDtp,
-            Errand::Look => walk.map_or(Flow::ToDtp, Walk::flow),
-        }),
+        flow: errand.map(|errand| flow_of(errand, walk)),
         errand,
         post: cells.uuid()?,
         delivery: cells.get::<Option<i64>>()?.map(DeliveryId),

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 
 use super::{
     Error, Reading, Shared, Tx,
-    delivery::{COLUMNS, Delivery, select},
+    delivery::{COLUMNS, Delivery, flow_of, select},
     list::{Kind, NewEntry},
     row::Cells,
     seal::Digest,
@@ -15,7 +15,7 @@ use super::{
 use crate::{
     activity::{Activity, Event},
     reason::Reason,
-    referral::{DeliveryId, Errand, State, System, Walk},
+    referral::{DeliveryId, Errand, Flow, State, System, Walk},
 };
 
 /// Content is erased after this, whatever became of it.
@@ -34,6 +34,21 @@ pub struct StoredBlock {
     pub next_probe: DateTime<Utc>,
     /// Keyed hash of the secret in force when it was blocked.
     pub secret: Digest,
+}
+
+/// What is unsettled of one errand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// Which.
+    pub errand: Errand,
+    /// How many wait.
+    pub waiting: u64,
+    /// How many are held.
+    pub held: u64,
+    /// How many of both are late.
+    pub late: u64,
+    /// When the oldest was made.
+    pub oldest: DateTime<Utc>,
 }
 
 /// Nobody attempts anything after a start; a write of the last run may have happened.
@@ -137,6 +152,49 @@ impl Reading<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// What is unsettled, by errand.
+    pub fn waiting(&self) -> Result<Vec<Waiting>, Error> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT errand, sum(state = 'waiting'), sum(state = 'held'), sum(late), min(made)
+             FROM deliveries WHERE settled IS NULL GROUP BY errand ORDER BY errand",
+        )?;
+        let rows = statement.query_map([], |row| {
+            let mut cells = Cells::of(row);
+            Ok(Waiting {
+                errand: cells.code(Errand::from_code)?.ok_or_else(|| cells.unreadable())?,
+                waiting: cells.get()?,
+                held: cells.get()?,
+                late: cells.get()?,
+                oldest: cells.time()?.ok_or_else(|| cells.unreadable())?,
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// How large the state is, in bytes.
+    pub fn size(&self) -> Result<u64, Error> {
+        let pages: u64 = self.connection.query_row("PRAGMA page_count", [], |row| row.get(0))?;
+        Ok(pages * 4096)
+    }
+
+    /// How many deliveries of each flow are unsettled.
+    pub fn waiting_by_flow(&self) -> Result<Vec<(Flow, u64)>, Error> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT errand, walk, count(*) FROM deliveries WHERE settled IS NULL GROUP BY errand, walk")?;
+        let rows = statement.query_map([], |row| {
+            let mut cells = Cells::of(row);
+            let errand = cells.code(Errand::from_code)?.ok_or_else(|| cells.unreadable())?;
+            Ok((flow_of(errand, cells.code(Walk::from_code)?), cells.get::<u64>()?))
+        })?;
+        let mut waiting = Flow::ALL.iter().map(|flow| (*flow, 0)).collect::<Vec<_>>();
+        for row in rows {
+            let (flow, count) = row?;
+            waiting.iter_mut().filter(|(of, _)| *of == flow).for_each(|(_, sum)| *sum += count);
+        }
+        Ok(waiting)
+    }
+
     /// How many deliveries are in each state, settled ones that are still remembered included.
     pub fn tally(&self) -> Result<Vec<(String, String, u64)>, Error> {
         let mut statement =
@@ -218,9 +276,9 @@ impl Tx<'_> {
         let day = TimeDelta::days(1);
         let mut statement = self.connection.prepare_cached(
             "UPDATE entries SET alarmed = ?1
-             WHERE closed IS NULL AND kind IN ('held', 'late', 'withdrawn_after_send', 'number_already_delivered', 'not_stored', 'conflict',
-                                            'referrals_not_read', 'decisions_not_read')
-               AND coalesce(alarmed, CASE kind WHEN 'withdrawn_after_send' THEN made ELSE 0 END) <= ?2
+             WHERE closed IS NULL AND kind IN ('held', 'late', 'withdrawn_after_send', 'withdrawn_by_unhcr', 'number_already_delivered',
+                                            'not_stored', 'conflict', 'referrals_not_read', 'decisions_not_read')
+               AND coalesce(alarmed, CASE WHEN kind IN ('withdrawn_after_send', 'withdrawn_by_unhcr') THEN made ELSE 0 END) <= ?2
              RETURNING id, kind, reason",
         )?;
         let rows = statement.query_map((self.now.timestamp_millis(), (self.now - day).timestamp_millis()), |row| {

@@ -64,6 +64,7 @@ const fn not_read(entry: &Entry) -> Option<(&'static str, &'static str)> {
         | Kind::ChangedAfterDelivery
         | Kind::NumberAlreadyDelivered
         | Kind::WithdrawnAfterSend
+        | Kind::WithdrawnByUnhcr
         | Kind::Conflict
         | Kind::Differs
         | Kind::NotStored
@@ -91,6 +92,7 @@ fn title(entry: &Entry) -> &'static str {
         Kind::ChangedAfterDelivery => "changed after delivery",
         Kind::NumberAlreadyDelivered => "number delivered before for another person",
         Kind::WithdrawnAfterSend => "withdrawn after it was sent: UNHCR has NOT been told by this system",
+        Kind::WithdrawnByUnhcr => "withdrawn by UNHCR: revoke, note and close in CPIMS+",
         Kind::Conflict => "two sides say different things",
         Kind::Differs => "differs from what UNHCR sent",
         Kind::NotStored => "not stored in Primero",

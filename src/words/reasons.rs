@@ -307,6 +307,10 @@ pub const fn words(reason: Reason) -> Words {
             "It is not done yet and has waited for too long.",
             "`referrald deliveries show ID` tells what stands in the way. Phone UNHCR if the child cannot wait.",
         ),
+        Reason::WithdrawnByUnhcr => note(
+            "UNHCR has withdrawn its request, and it is, or may be, in Primero.",
+            "In CPIMS+ within 24 hours: revoke the request, write a note on the case, and close the service, and the case if it was opened for nothing else. Then `referrald deliveries resolve ID --by ROLE`.",
+        ),
 
         // Withdrawal after sending.
         Reason::ReferralRevoked => note(

@@ -135,6 +135,13 @@ async fn with_entry(kind: Kind) -> World {
             staff.revoke(child.referral);
             world.walk(Walk::Referrals).await;
         }
+        Kind::WithdrawnByUnhcr => {
+            world.refer(row(json!({}))).await;
+            let (number, now) = (NUMBER.parse().expect("a number"), world.clock.now());
+            let spool = &world.daemon().programme().spool;
+            let withdrawn = spool.operate(move |tx| tx.withdrawn_by_unhcr(&number, now, "root (test): notice record")).await;
+            withdrawn.expect("it is recorded");
+        }
         Kind::Conflict => {
             let case = world.register(json!({}));
             for status in ["accepted", "rejected"] {
@@ -181,7 +188,7 @@ const fn bell(kind: Kind) -> Option<Duration> {
         | Kind::NotStored
         | Kind::ReferralsNotRead
         | Kind::DecisionsNotRead => Some(Duration::ZERO),
-        Kind::WithdrawnAfterSend => Some(DAY),
+        Kind::WithdrawnAfterSend | Kind::WithdrawnByUnhcr => Some(DAY),
         Kind::Refused
         | Kind::Withheld
         | Kind::Stopped

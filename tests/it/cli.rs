@@ -1,10 +1,14 @@
 //! The command line as an operator meets it: the real binary, its texts and its exit codes.
 
 mod check;
+mod documented;
+mod flows;
 mod healthy;
 mod mapping;
 mod operator;
 mod state;
+mod status;
+mod withdrawal;
 
 use std::{
     io::{BufRead, BufReader},
@@ -92,6 +96,15 @@ fn every_command_explains_itself_with_an_example() {
         "deliveries resolve",
         "notice",
         "healthy",
+        "notice record",
+        "status",
+        "flow",
+        "flow pause",
+        "flow resume",
+        "flow list",
+        "cursor",
+        "cursor show",
+        "cursor set",
         "key",
         "key new",
         "key state",
@@ -133,6 +146,16 @@ fn wrong_use_ends_with_2_and_says_what_would_be_right() {
         "deliveries release 1 --ground best_interests --decided-by someone@example.org --config site.toml",
         "deliveries stop 1 --reason because --config site.toml",
         "deliveries resolve 1 --by manager --informed-on yesterday --config site.toml",
+        "deliveries list --all --kind held --config site.toml",
+        "deliveries list --reason because --config site.toml",
+        "notice record --intervention a#b --received 2026-06-01 --by manager --config site.toml",
+        "notice record --intervention 989-1 --received 2026-06-01 --by someone@example.org --config site.toml",
+        "notice",
+        "flow pause both --by manager --config site.toml",
+        "flow pause to_dtp --config site.toml",
+        "flow pause to_dtp --by manager --reason because --config site.toml",
+        "cursor set referrals yesterday --reason missed --by manager --config site.toml",
+        "cursor set referrals 2h --by manager --config site.toml",
         "poll cases --config site.toml",
         "activity --since yesterday --config site.toml",
         "activity",

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot unwrap has found something")]
 
 mod alarms;
+mod bad_days;
 mod cli;
 mod consent_proof;
 mod country;

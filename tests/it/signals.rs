@@ -30,8 +30,7 @@ async fn a_hangup_reads_the_configuration_again_and_the_service_manager_is_told(
     manager.set_nonblocking(true).unwrap();
     play.environment.push(("NOTIFY_SOCKET".to_owned(), socket.display().to_string()));
     play.start().await;
-    let body =
-        |n: u32| json!({ "request_type": "PrimeroOutgoingReferral", "interventions": [intervention(&format!("989-26-TEST-{n:04}"), json!({ "individuals.progres_id": format!("989-TEST{n:04}") }))] });
+    let body = |n: u32| json!({ "request_type": "PrimeroOutgoingReferral", "interventions": [intervention(&format!("989-26-TEST-{n:04}"), json!({ "individuals.progres_id": format!("989-TEST{n:04}") }))] });
     assert_eq!(play.post(&body(1)).await, Some(StatusCode::ACCEPTED));
     let good = fs::read_to_string(play.configuration()).unwrap();
 

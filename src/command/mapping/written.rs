@@ -9,7 +9,7 @@ use std::{
 use clap::Args;
 
 use crate::{
-    command::{Failure, arguments::code, unwritable},
+    command::{Failure, arguments::code, plain::Plain, unwritable},
     sheet::{Book, Format},
 };
 
@@ -49,7 +49,7 @@ impl Wanted {
         match &self.output {
             Some(file) => fs::write(file, bytes)
                 .map_err(|error| Failure::failed(format!("{} cannot be written: {}", file.display(), error.kind()))),
-            None => match io::stdout().write_all(&bytes).and_then(|()| io::stdout().flush()) {
+            None => match Plain::stdout().write_all(&bytes).and_then(|()| io::stdout().flush()) {
                 // Whoever reads has read enough.
                 Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(unwritable(&error)),
                 Ok(()) | Err(_) => Ok(()),

@@ -69,7 +69,7 @@ impl State {
     }
 
     fn all(&self) -> Vec<Delivery> {
-        self.spool.read(|reading| reading.deliveries(&Filter::default())).unwrap()
+        self.spool.read(|reading| reading.deliveries(&Filter::default(), DeliveryId(0), 1000)).unwrap()
     }
 
     fn list(&self) -> Vec<String> {

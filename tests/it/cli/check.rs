@@ -3,7 +3,7 @@
 use referrald::sandbox::primero::{BRIDGE, BRIDGE_ROLE, INTAKE};
 use serde_json::Value;
 
-use super::{Answered, with};
+use super::{Answered, on, with};
 use crate::world::World;
 
 const MAPPING: (&str, &str) = ("REFERRALD__MAPPING__DIRECTORY", concat!(env!("CARGO_MANIFEST_DIR"), "/mappings/gambella"));
@@ -129,4 +129,42 @@ async fn a_dtp_that_does_not_take_our_certificate_is_found_before_the_first_chil
     let problems = problems(&checked);
     assert_eq!((checked.exit, problems.len()), (69, 1), "{problems:?}");
     assert!(problems[0].contains("it does not take our client certificate"), "{problems:?}");
+}
+
+/// The nine items, each with what is not met.
+fn checklist(checked: &Answered) -> Vec<(i64, Vec<String>)> {
+    let items = checked.rows.iter().filter(|row| row["section"] == "go-live");
+    let problems = |row: &Value| row["problems"].as_array().expect("a list").iter().map(ToString::to_string).collect();
+    items.map(|row| (row["item"].as_i64().expect("a number"), problems(row))).collect()
+}
+
+#[tokio::test]
+async fn the_checklist_for_going_live_says_of_nine_items_how_each_is_met_and_what_is_not() {
+    let world = World::without_daemon(&[]).await;
+    let file = world.stage.directory().join("referrald.toml");
+    let allow = |mode| std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(mode)).expect("it is ours");
+    allow(0o640);
+    let checked = on(&world, "check --go-live").await;
+    let items = checklist(&checked);
+    assert_eq!(items.iter().map(|(item, _)| *item).collect::<Vec<_>>(), (1..=9).collect::<Vec<_>>());
+    let unmet: Vec<_> = items.iter().filter(|(_, problems)| !problems.is_empty()).map(|(item, _)| *item).collect();
+    assert_eq!((unmet, checked.exit), (vec![5], 78), "{checked:?}");
+    assert!(items[4].1[0].contains("`environment` is"), "{items:?}");
+    for row in checked.rows.iter().filter(|row| row["section"] == "go-live") {
+        let told = |key: &str| row[key].as_str().is_some_and(|text| !text.is_empty());
+        assert!(told("title") && told("to_confirm") && row["how"].as_array().is_some_and(|how| !how.is_empty()), "{row}");
+    }
+
+    // What the machine shows is looked at.
+    allow(0o644);
+    std::fs::create_dir(world.state_directory()).expect("it is not there yet");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(world.state_directory(), mode).expect("it is ours");
+    world.stage.primero.change_role(BRIDGE_ROLE, |role| role.may("case", &["consent_override"]));
+    let checked = on(&world, "check --go-live").await;
+    let unmet: Vec<_> =
+        checklist(&checked).into_iter().filter(|(_, problems)| !problems.is_empty()).map(|(item, _)| item).collect();
+    assert_eq!(unmet, [1, 5, 7, 8], "{checked:?}");
+    let offline = checklist(&on(&world, "check --go-live --offline").await);
+    assert!(offline[7].1.iter().all(|problem| problem.contains("was not asked")) && offline[7].1.len() == 2, "{offline:?}");
 }

@@ -42,7 +42,8 @@ pub async fn filled() -> World {
     decide_in_primero(&world).await;
 
     let (case, referral, outgoing) = world.child_referred(json!({ "unhcr_individual_no": "989-TEST0060" }));
-    world.child_referred(json!({ "unhcr_individual_no": "989-TEST0061", "consent_for_services": false }));
+    let (withheld, ..) = world.child_referred(json!({ "unhcr_individual_no": "989-TEST0061" }));
+    world.stage.primero.staff(CASE_WORKER).edit(withheld, json!({ "consent_for_services": false }));
     let (_, revoked, _) = world.child_referred(json!({ "unhcr_individual_no": "989-TEST0062" }));
     exception(&world, case);
     world.walk(Walk::Referrals).await;

@@ -20,7 +20,7 @@ fn settle(world: &World, count: i64) {
             .prepare(
                 "INSERT INTO deliveries (id, errand, state, post, intervention, case_key, case_id, service, person, content, made, due,
                     attempts, settled, reason, written, new_case)
-                 VALUES (?1, ?2, ?3, randomblob(16), ?4, randomblob(16), ?5, ?6, randomblob(32), randomblob(32), ?7, ?7, 1, ?7 + 2000, ?8, 1, 1)",
+                 VALUES (?1, ?2, ?3, randomblob(16), ?4, randomblob(16), ?5, ?6, randomblob(16), randomblob(16), ?7, ?7, 1, ?7 + 2000, ?8, 1, 1)",
             )
             .unwrap();
         let mut line = transaction

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use referrald::{
     referral::{Errand, State},
-    sandbox::{Endpoint, Fault, Gate, Rule},
+    sandbox::{Endpoint, Fault, Gate, Rule, primero::CASE_WORKER},
 };
 use serde_json::json;
 
@@ -25,7 +25,8 @@ fn plain(page: &str) -> String {
         text.push_str(piece.split_once('>').map_or(piece, |(_, text)| text));
     }
     let text = text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&amp;", "&");
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    [".", ",", ";", ":"].iter().fold(text, |text, sign| text.replace(&format!(" {sign}"), sign))
 }
 
 #[tokio::test]
@@ -167,7 +168,8 @@ async fn with_a_case() -> (World, String, String) {
     let world = World::new().await;
     world.refer(json!([nth(1, json!({}))])).await;
     let case = world.case_of("989-TEST0001");
-    let number = world.stage.primero.case(case).unwrap()["case_id_display"].as_str().unwrap().to_owned();
+    let number = "TEST-NUMBER-77".to_owned();
+    world.stage.primero.staff(CASE_WORKER).edit(case, json!({ "case_id_display": number }));
     (world, "/deliveries/1".to_owned(), number)
 }
 
@@ -185,17 +187,13 @@ async fn the_number_of_a_case_is_read_when_it_is_shown_and_stored_nowhere() {
         assert!(!shown(&world, other).await.contains(&number), "{other}");
     }
     assert_eq!(world.stage.primero.log().len(), 1, "no other page asks, nor does a head alone");
-    let mut found = 0;
+    let mut files = 0;
     for file in std::fs::read_dir(world.state_directory()).unwrap() {
         let bytes = std::fs::read(file.unwrap().path()).unwrap_or_default();
-        found += bytes.windows(number.len()).filter(|bytes| *bytes == number.as_bytes()).count();
-        // It is the end of the case id, which stands in the state; so every one must be part of it.
-        found -= bytes
-            .windows(number.len() + 1)
-            .filter(|bytes| bytes[0].is_ascii_hexdigit() && bytes[1..] == *number.as_bytes())
-            .count();
+        assert!(!bytes.windows(number.len()).any(|bytes| bytes == number.as_bytes()));
+        files += usize::from(!bytes.is_empty());
     }
-    assert_eq!(found, 0);
+    assert!(files >= 1, "the state was looked through");
     world.end().await;
 }
 
