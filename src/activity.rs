@@ -87,6 +87,8 @@ codes! {
         AgreementExpiring = "agreement_expiring",
         /// The client certificate ends soon, or has ended.
         CertificateExpiring = "certificate_expiring",
+        /// The next client certificate took the place of the one before.
+        CertificateSwitched = "certificate_switched",
         /// An inbox key ends soon, or has ended.
         KeyExpiring = "key_expiring",
         /// New settings are in force.

@@ -12,6 +12,7 @@ pub mod key;
 pub mod mapping;
 pub mod plain;
 mod shown;
+pub mod state;
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -22,7 +23,7 @@ use chrono::{DateTime, Utc};
 
 pub use self::arguments::Arguments;
 use self::{
-    arguments::{Command, Cursor, Deliveries, Dictionary, Flows, Key, Notice, Since},
+    arguments::{Alerts, Command, Cursor, Deliveries, Dictionary, Flows, Key, Notice, Since},
     plain::Plain,
     shown::Shown,
 };
@@ -66,6 +67,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
             .await
         }
         Command::Deliveries { command } => deliveries(command).await,
+        Command::Alerts { command: Alerts::Test { site } } => ask(&site.config, |_| Ok(Request::TestAlerts)).await,
         Command::Healthy { site } => healthy::ask(settings(&site.config)?.admin.listen),
         Command::Notice { record: Some(Notice::Record { intervention, received, by, site }), .. } => {
             ask(&site.config, |_| Ok(Request::Withdrawal { intervention: text(intervention), received, by })).await
@@ -85,6 +87,10 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
         }
         Command::Key { command: Key::State { file } } => key::new_state_key(&file, &mut io::stdout()).map_err(Failure::failed),
         Command::Mapping { verb } => mapping::run(verb).await,
+        Command::State { state } => {
+            let said = state::run(state, Clock::system()).await?;
+            Shown::new(io::stdout(), io::stdout().is_terminal(), chrono_tz::Tz::UTC).end(Some(&said))
+        }
         Command::Certificate { site } => {
             let settings = settings(&site.config)?;
             certificate::show_certificate(&settings, Clock::system().now(), &mut Plain::stdout()).map_err(|error| match error {

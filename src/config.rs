@@ -4,6 +4,7 @@
 //! form `REFERRALD__SECTION__KEY`.
 //! Secrets are paths of files here; [`crate::credentials`] reads them. Nothing but the configuration file is opened.
 
+pub mod alerts;
 mod findings;
 mod layers;
 mod nearest;
@@ -66,6 +67,8 @@ pub struct Settings {
     pub state: StateSettings,
     /// The activity file; `None` means standard output.
     pub activity_file: Option<PathBuf>,
+    /// Who is told of what needs a person.
+    pub alerts: alerts::Alerts,
 }
 
 impl Settings {
@@ -255,6 +258,8 @@ pub struct Dtp {
     pub key_file: PathBuf,
     /// What the certificate's SHA-1 thumbprint must be, any spelling.
     pub thumbprint: Option<String>,
+    /// The certificate that takes its place.
+    pub next: Option<NextCertificate>,
     /// The header that carries it; `None` when switched off with `""`.
     pub thumbprint_header: Option<String>,
     /// Roots to trust, PEM; `None`: those of the machine.
@@ -263,6 +268,19 @@ pub struct Dtp {
     pub timeout: Duration,
     /// Attempts at a time.
     pub parallel: usize,
+}
+
+/// A client certificate that takes the place of the one before at a moment.
+#[derive(Clone, Debug)]
+pub struct NextCertificate {
+    /// PEM.
+    pub certificate_file: PathBuf,
+    /// PEM.
+    pub key_file: PathBuf,
+    /// What its SHA-1 thumbprint must be, any spelling.
+    pub thumbprint: Option<String>,
+    /// From when on it is used.
+    pub from: DateTime<Utc>,
 }
 
 /// When we look into Primero.

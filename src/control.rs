@@ -8,6 +8,7 @@ pub mod client;
 mod cursor;
 mod execute;
 mod flows;
+mod keeping;
 mod notice;
 mod poll;
 pub mod rows;
@@ -22,6 +23,7 @@ use tokio::sync::{mpsc, watch};
 
 pub use self::{execute::execute, rows::Row};
 use crate::{
+    alerts::Unfit,
     clock::Clock,
     config::Settings,
     courier::Progress,
@@ -100,11 +102,25 @@ pub enum Request {
         /// Take the decisions that are there as known.
         baseline: bool,
     },
+    /// Seal everything with the first state key.
+    Rotate {
+        /// The name of the key that the one who asks means.
+        first: String,
+    },
+    /// Erase everything that DTP posted and that still waits.
+    EraseParcels,
+    /// Note that a copy of the state was taken.
+    Copied {
+        /// With what DTP posted.
+        for_move: bool,
+    },
     /// What a withdrawal message needs.
     Notice {
         /// The number of the entry or the delivery.
         id: i64,
     },
+    /// A test message to everybody who is told.
+    TestAlerts,
     /// UNHCR has withdrawn a request.
     Withdrawal {
         /// Its number.
@@ -165,7 +181,12 @@ impl Request {
             Self::Activity { .. } => "activity",
             Self::Poll { baseline: false, .. } => "poll",
             Self::Poll { baseline: true, .. } => "poll --baseline",
+            Self::Rotate { .. } => "state rotate",
+            Self::EraseParcels => "state erase --parcels",
+            Self::Copied { for_move: false } => "state backup",
+            Self::Copied { for_move: true } => "state backup --for-move",
             Self::Notice { .. } => "notice",
+            Self::TestAlerts => "alerts test",
             Self::Withdrawal { .. } => "notice record",
             Self::Status => "status",
             Self::Flows => "flow list",
@@ -188,13 +209,17 @@ impl Request {
             | Self::Stop { .. }
             | Self::Resolve { .. }
             | Self::Activity { .. }
-            | Self::Withdrawal { .. }
+            | Self::TestAlerts => false,
+            Self::Withdrawal { .. }
             | Self::Status
             | Self::Flows
             | Self::Pause { .. }
             | Self::Resume { .. }
             | Self::Cursors
-            | Self::MoveCursor { .. } => false,
+            | Self::MoveCursor { .. }
+            | Self::Rotate { .. }
+            | Self::EraseParcels
+            | Self::Copied { .. } => false,
         }
     }
 }
@@ -366,6 +391,15 @@ impl Failure {
 impl From<spool::Error> for Failure {
     fn from(error: spool::Error) -> Self {
         Self::failed(error)
+    }
+}
+
+impl From<Unfit> for Failure {
+    fn from(unfit: Unfit) -> Self {
+        match unfit {
+            Unfit::Credentials(error) => Self::outside(error),
+            Unfit::Client { .. } => Self::configuration(unfit),
+        }
     }
 }
 

@@ -14,10 +14,10 @@ use std::{fmt, path::Path, path::PathBuf};
 use zeroize::Zeroizing;
 
 pub use self::{
-    certificate::{ClientCertificate, SANDBOX_ORGANISATION, Validity, refuse_sandbox},
+    certificate::{Certificates, ClientCertificate, SANDBOX_ORGANISATION, Validity, refuse_sandbox},
     inbox_keys::{InboxKeys, KeyRefusal},
     state_keys::{StateKey, state_keys},
-    tls::{tls_client_config, tls_server_config},
+    tls::{authorities, tls_client_config, tls_server_config},
 };
 
 /// A password or a subscription key. Wiped from memory when it is dropped; its `Debug` says nothing.
@@ -104,13 +104,15 @@ pub enum Error {
         key_file: PathBuf,
     },
     /// The certificate is not the one that was configured.
-    #[error("{}: has the thumbprint {thumbprint}, which is not the configured one (hint: put it into `dtp.thumbprint` once UNHCR knows \
+    #[error("{}: has the thumbprint {thumbprint}, which is not the configured one (hint: put it into `{key}` once UNHCR knows \
              it, or name the old certificate)", file.display())]
     ThumbprintDiffers {
         /// The certificate.
         file: PathBuf,
         /// Its thumbprint.
         thumbprint: String,
+        /// The key of the configuration that says otherwise.
+        key: &'static str,
     },
     /// A certificate of the sandbox in production.
     #[error("{}: is a certificate of the sandbox (hint: production needs one of its own)", file.display())]

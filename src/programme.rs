@@ -9,7 +9,7 @@ use std::{
     collections::{BTreeSet, HashMap},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -19,10 +19,11 @@ use crate::{
     clock::Clock,
     config::Settings,
     consent,
-    credentials::InboxKeys,
+    credentials::{Certificates, InboxKeys},
     dtp,
     health::{Change, Health, Sign},
     mapping::{Document, Mapping},
+    meters::Meters,
     primero,
     reason::Reason,
     referral::{CaseKey, DeliveryId, Flow, System},
@@ -49,10 +50,10 @@ pub struct Programme {
     pub clock: Clock,
     /// The keys that open the inbox.
     pub inbox_keys: InboxKeys,
-    /// Keyed hashes of the secrets, Primero's and DTP's.
-    pub secrets: [Digest; 2],
-    /// When our client certificate ends.
-    pub certificate_ends: DateTime<Utc>,
+    /// Keyed hashes of the secrets.
+    pub secrets: Secrets,
+    /// Our client certificate, and the one that takes its place.
+    pub certificates: Certificates,
     /// The case fields that are asked for: what mapping and rules read, and nothing else.
     pub fields: Fields,
     /// The functional contact, as the mapping reads it.
@@ -135,11 +136,35 @@ impl Fields {
     }
 }
 
+/// Keyed hashes of the secrets: a block is about the one that was refused, and another begins anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Secrets {
+    /// Primero's user name and password.
+    pub primero: Digest,
+    /// DTP's subscription key, with our certificate.
+    pub dtp: Digest,
+    /// The same with the certificate that takes its place, and from when on.
+    pub dtp_next: Option<(DateTime<Utc>, Digest)>,
+}
+
+impl Secrets {
+    /// The one that is shown to a system at this time.
+    #[must_use]
+    pub fn of(&self, system: System, now: DateTime<Utc>) -> Digest {
+        match (system, self.dtp_next) {
+            (System::Primero, _) => self.primero,
+            (System::Dtp, Some((from, next))) if from <= now => next,
+            (System::Dtp, _) => self.dtp,
+        }
+    }
+}
+
 /// What a programme learns while it is in force. Other settings may make it untrue, so it goes with the programme.
 #[derive(Debug)]
 pub struct Learnt {
     readable: RwLock<Option<Arc<BTreeSet<String>>>>,
-    certificate_heeded: AtomicBool,
+    /// The certificate, by the hash of DTP's secret, that was looked at last, and whether its end was heeded.
+    certificate: Mutex<Option<(Digest, bool)>>,
     /// The how-manieth programme of this process it is.
     generation: u64,
 }
@@ -150,7 +175,7 @@ impl Learnt {
     pub fn next(standing: &Standing) -> Self {
         Self {
             readable: RwLock::default(),
-            certificate_heeded: AtomicBool::new(false),
+            certificate: Mutex::default(),
             generation: standing.generation.load(Ordering::SeqCst) + 1,
         }
     }
@@ -164,13 +189,23 @@ pub struct Standing {
     at_dtp: Arc<AtomicUsize>,
     /// The programme in force; changed only by who holds `health`.
     generation: AtomicU64,
+    /// Since when posts cannot be stored.
+    not_storing: Mutex<Option<DateTime<Utc>>>,
+    meters: Meters,
 }
 
 impl Standing {
     /// At a start: nothing is known yet but how the systems were when the state was last written.
     #[must_use]
     pub fn new(health: [Health; 2]) -> Self {
-        Self { health: Mutex::new(health), writers: Mutex::default(), at_dtp: Arc::default(), generation: AtomicU64::new(0) }
+        Self {
+            health: Mutex::new(health),
+            writers: Mutex::default(),
+            at_dtp: Arc::default(),
+            generation: AtomicU64::new(0),
+            not_storing: Mutex::default(),
+            meters: Meters::default(),
+        }
     }
 }
 
@@ -238,6 +273,22 @@ impl Programme {
     /// How the two systems are. A panic elsewhere does not take it away: each change is whole.
     pub fn health(&self) -> MutexGuard<'_, [Health; 2]> {
         self.standing.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the process counts while it runs.
+    pub fn meters(&self) -> &Meters {
+        &self.standing.meters
+    }
+
+    /// Whether the last post that came, or the last look for room, could be stored.
+    pub fn note_storing(&self, stored: bool) {
+        let mut since = self.standing.not_storing.lock().unwrap_or_else(PoisonError::into_inner);
+        *since = if stored { None } else { since.or(Some(self.clock.now())) };
+    }
+
+    /// Since when posts cannot be stored; `None` if they can.
+    pub fn not_storing_since(&self) -> Option<DateTime<Utc>> {
+        *self.standing.not_storing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What may leave.
@@ -350,7 +401,7 @@ impl Programme {
             reason: block.reason,
             since: wall,
             next_probe: wall + block.next_probe.saturating_sub(now),
-            secret: self.secrets[system as usize],
+            secret: self.secrets.of(system, wall),
         });
         let due = stored.as_ref().map(|stored| stored.next_probe);
         let result = self
@@ -374,13 +425,39 @@ impl Programme {
         self.spool.shared().ring();
     }
 
-    /// Blocks DTP when our client certificate has ended, before DTP has to say so. Once: if a probe goes through all the same, DTP
-    /// takes the certificate, and its end is told daily until there is a new one.
+    /// Looks at our client certificate. When another has taken its place, DTP begins anew. When it has ended, DTP is blocked before
+    /// DTP has to say so; once: if a probe goes through all the same, DTP takes the certificate, and its end is told daily.
     pub async fn heed_certificate(&self) {
-        let over = self.certificate_ends <= self.clock.now();
-        if over && !self.learnt.certificate_heeded.swap(true, Ordering::Relaxed) {
+        let now = self.clock.now();
+        let secret = self.secrets.of(System::Dtp, now);
+        let over = self.certificates.in_use(now).not_after <= now;
+        let (switched, heed) = {
+            let mut seen = self.learnt.certificate.lock().unwrap_or_else(PoisonError::into_inner);
+            let before = *seen;
+            let heeded = before.is_some_and(|(before, heeded)| before == secret && heeded);
+            *seen = Some((secret, over || heeded));
+            (before.is_some_and(|(before, _)| before != secret), over && !heeded)
+        };
+        if switched {
+            self.begin_anew_with_dtp().await;
+        }
+        if heed {
             self.report_health(System::Dtp, None, Sign::Wrong(Reason::CertificateExpired), None).await;
         }
+    }
+
+    /// The next certificate is in use: what the one before met says nothing about it.
+    async fn begin_anew_with_dtp(&self) {
+        self.health()[System::Dtp as usize] = Health::default();
+        let until = Some(self.certificates.in_use(self.clock.now()).not_after);
+        let told = self.spool.write(move |tx| {
+            tx.unblock(System::Dtp)?;
+            tx.tell(Activity { addressee: Some(System::Dtp), until, ..Activity::new(Event::CertificateSwitched) })
+        });
+        if let Err(error) = told.await {
+            tracing::error!(%error, "could not store that the next client certificate is in use");
+        }
+        self.spool.shared().ring();
     }
 
     /// What programmes before this one still meet counts no more.
@@ -394,11 +471,12 @@ impl Programme {
         let now = self.clock.monotonic();
         let mut health = self.health();
         self.come_into_force();
-        for system in System::ALL.iter().map(|system| *system as usize) {
-            if self.secrets[system] == from.secrets[system] {
-                health[system].probe_now(now);
+        let changed: Vec<System> = self.changed_secrets(from).collect();
+        for system in System::ALL {
+            if changed.contains(system) {
+                health[*system as usize] = Health::default();
             } else {
-                health[system] = Health::default();
+                health[*system as usize].probe_now(now);
             }
         }
         // One gate knows when its password may be tried, whatever the settings.
@@ -408,18 +486,25 @@ impl Programme {
     }
 
     /// The systems whose secret is another one than before.
-    pub fn changed_secrets(&self, before: &Self) -> impl Iterator<Item = System> {
-        System::ALL.iter().copied().filter(|system| self.secrets[*system as usize] != before.secrets[*system as usize])
+    pub fn changed_secrets<'a>(&'a self, before: &'a Self) -> impl Iterator<Item = System> + use<'a> {
+        let now = self.clock.now();
+        System::ALL.iter().copied().filter(move |system| self.secrets.of(*system, now) != before.secrets.of(*system, now))
+    }
+
+    /// When the client certificate that is used now ends.
+    #[must_use]
+    pub fn certificate_ends(&self) -> DateTime<Utc> {
+        self.certificates.in_use(self.clock.now()).not_after
     }
 
     /// Health as it is restored at a start: blocked stays blocked unless the secret has changed.
     /// Only Primero's password waits for its next probe; anything else may have been put right in between, and is probed at once.
-    pub fn restored_health(spool: &Spool, clock: &Clock, secrets: &[Digest; 2]) -> Result<[Health; 2], crate::spool::Error> {
+    pub fn restored_health(spool: &Spool, clock: &Clock, secrets: &Secrets) -> Result<[Health; 2], crate::spool::Error> {
         let (now, monotonic) = (clock.now(), clock.monotonic());
         let mut health = [Health::default(), Health::default()];
         for block in spool.read(|reading| reading.blocks())? {
             let system = block.addressee as usize;
-            if block.secret == secrets[system] {
+            if block.secret == secrets.of(block.addressee, now) {
                 let is_password = block.addressee == System::Primero && block.reason == Reason::Unauthorized;
                 let wait = (block.next_probe - now).to_std().unwrap_or_default().min(crate::health::LATER_PROBE);
                 let wait = if is_password { wait } else { Duration::ZERO };

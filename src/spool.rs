@@ -5,21 +5,26 @@
 
 pub mod accept;
 mod asleep;
+pub mod copy;
 pub mod counters;
 pub mod cursor;
 pub mod delivery;
+pub mod erase;
 mod file;
 pub mod keys;
 pub mod known;
 pub mod list;
 pub mod looks;
+pub mod noticed;
 pub mod operator;
 pub mod pause;
+mod room;
 mod row;
 pub mod seal;
 pub mod search;
 pub mod settle;
 pub mod story;
+pub mod told;
 pub mod unfinished;
 pub mod upkeep;
 pub mod withdrawal;

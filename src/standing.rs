@@ -231,7 +231,7 @@ pub async fn now(settings: &Settings, spool: &Spool, clock: &Clock, running: Opt
             from: settings.agreement.valid_from,
             until: settings.agreement.valid_until,
         },
-        certificate_ends: running.map(|running| running.programme.certificate_ends),
+        certificate_ends: running.map(|running| running.programme.certificate_ends()),
         keys: settings.inbox.keys.iter().map(|key| Key { name: key.name.clone(), expires: key.expires }).collect(),
     })
 }

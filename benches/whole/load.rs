@@ -110,8 +110,9 @@ pub async fn walk(cases: usize) {
     scene.command(&["poll", "referrals"]);
     say("whole, s", began.elapsed().as_secs_f64());
     say("CPU per case, µs", per_item(scene.cpu() - before, cases));
-    say("pages that hold the cases, 100 each", cases as f64 / 100.0);
-    say("pages read", (scene.count("pages") - asked) as f64);
+    let pages = scene.count("pages") - asked;
+    say("pages read", pages as f64);
+    say("changed cases ÷ pages", cases as f64 / pages as f64);
     say("referrals taken by DTP", scene.count("persons 0") as f64);
     say("peak memory, MiB", scene.peak_mib());
     assert_eq!(scene.count("persons 0"), cases / 100, "a referral is missing");

@@ -173,6 +173,7 @@ const fn meaning(event: Event) -> &'static str {
         Event::AgreementExpiring => "The data sharing agreement ends soon, or has ended.",
         Event::CertificateExpiring => "The client certificate ends soon, or has ended.",
         Event::KeyExpiring => "A key for the inbox ends soon, or has ended.",
+        Event::CertificateSwitched => "The next client certificate took the place of the one before, at the configured moment.",
         Event::ConfigurationReloaded => "New settings are in force.",
         Event::ConfigurationRejected => "New settings were refused; the old ones stay in force.",
         Event::Operator => "An operator did something on the command line.",

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 
 use crate::{
     config::Settings,
-    credentials::{self, ClientCertificate, Validity},
+    credentials::{self, Certificates, ClientCertificate, Validity},
 };
 
 /// Why it could not be told, or what is wrong with what was told.
@@ -22,24 +22,43 @@ pub enum Error {
     Output(#[from] io::Error),
 }
 
-/// Shows the certificate, in the programme's time zone, then says whether it is the configured one.
+/// Shows the certificate, and the one that takes its place, in the programme's time zone; then says whether they are those that are
+/// configured.
 pub fn show_certificate(settings: &Settings, now: DateTime<Utc>, out: &mut impl Write) -> Result<(), Error> {
-    let certificate = ClientCertificate::load(&settings.dtp.certificate_file, &settings.dtp.key_file)?;
-    let time = |time: DateTime<Utc>| time.with_timezone(&settings.schedule.time_zone).format("%Y-%m-%d %H:%M:%S %Z").to_string();
+    let dtp = &settings.dtp;
+    let first = ClientCertificate::load(&dtp.certificate_file, &dtp.key_file)?;
+    writeln!(out, "Send these lines to UNHCR, so that DTP knows the client certificate of {}:", settings.programme)?;
+    show(&first, settings, now, out)?;
+    if let Some(next) = &dtp.next {
+        let from = moment(settings, next.from);
+        let uses = if next.from <= now { "takes its place since" } else { "takes its place from" };
+        writeln!(out)?;
+        writeln!(out, "This one {uses} {from} on; UNHCR must know it before:")?;
+        show(&ClientCertificate::load(&next.certificate_file, &next.key_file)?, settings, now, out)?;
+    }
+    let (first, next) = Certificates::of(settings);
+    first?;
+    next.transpose()?;
+    Ok(())
+}
+
+fn show(certificate: &ClientCertificate, settings: &Settings, now: DateTime<Utc>, out: &mut impl Write) -> io::Result<()> {
+    let time = |time| moment(settings, time);
     let remark = match certificate.validity(now) {
         Validity::NotYet => "  (not valid yet)",
         Validity::Valid => "",
         Validity::Expired => "  (expired)",
     };
-    writeln!(out, "Send these lines to UNHCR, so that DTP knows the client certificate of {}:", settings.programme)?;
     writeln!(out)?;
     writeln!(out, "Thumbprint (SHA-1)  {}", certificate.thumbprint)?;
     writeln!(out, "SHA-256             {}", certificate.sha256)?;
     writeln!(out, "Subject             {}", certificate.subject)?;
     writeln!(out, "Valid from          {}", time(certificate.not_before))?;
-    writeln!(out, "Valid until         {}{remark}", time(certificate.not_after))?;
-    certificate.check(settings)?;
-    Ok(())
+    writeln!(out, "Valid until         {}{remark}", time(certificate.not_after))
+}
+
+fn moment(settings: &Settings, time: DateTime<Utc>) -> String {
+    time.with_timezone(&settings.schedule.time_zone).format("%Y-%m-%d %H:%M:%S %Z").to_string()
 }
 
 #[cfg(test)]
@@ -82,5 +101,35 @@ mod tests {
         assert!(shown.ends_with("Valid until         2126-10-29 04:44:53 EAT\n"), "{shown}");
         let said = result.unwrap_err().replace(&directory.path().display().to_string(), "DIR");
         assert!(said.starts_with("DIR/bundle.pem: has the thumbprint 49469925C257F5CF5AAF930E1BB2C7984DABB708, which"), "{said}");
+    }
+
+    #[test]
+    fn the_next_certificate_is_shown_with_its_moment() {
+        let directory = tempfile::tempdir().unwrap();
+        let bundle = directory.path().join("bundle.pem");
+        fs::write(&bundle, include_bytes!("../credentials/certificate/tests/rsa-bundle.pem")).unwrap();
+        fs::set_permissions(&bundle, fs::Permissions::from_mode(0o640)).unwrap();
+        let next = |more: &str| {
+            format!(
+                "[dtp]\nnext = {{ certificate_file = \"bundle.pem\", key_file = \"bundle.pem\", from = \"2027-03-01\"{more} }}"
+            )
+        };
+        let show = |more: &str, now: &str| {
+            let text = GOOD
+                .replace("secrets/client.pem", "bundle.pem")
+                .replace("secrets/client.key", "bundle.pem")
+                .replace("[dtp]", &next(more));
+            let settings = Settings::from_text(&directory.path().join("site.toml"), &text, []).unwrap();
+            let mut out = Vec::new();
+            let result = show_certificate(&settings, now.parse().unwrap(), &mut out).map_err(|error| error.to_string());
+            (String::from_utf8(out).unwrap(), result)
+        };
+        let (shown, result) = show("", "2026-12-01T00:00:00Z");
+        let second = "\nThis one takes its place from 2027-03-01 00:00:00 UTC on; UNHCR must know it before:\n\nThumbprint (SHA-1)  49469925C2";
+        assert!(shown.contains(second), "{shown}");
+        assert_eq!((shown.matches("Valid until").count(), result), (2, Ok(())));
+        let (shown, result) = show(&format!(", thumbprint = \"{}\"", "AB".repeat(20)), "2027-12-01T00:00:00Z");
+        assert!(shown.contains("\nThis one takes its place since 2027-03-01 00:00:00 UTC on"), "{shown}");
+        assert!(result.unwrap_err().contains("(hint: put it into `dtp.next.thumbprint` once UNHCR knows it"));
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! How a single value is written stands in [`super::values`]; where it was given, in [`super::reading`].
 
+mod alerts;
 mod flows;
 mod inbox;
 mod systems;
@@ -27,7 +28,7 @@ pub(super) fn settings(reading: &mut Reading) -> Option<Settings> {
     let inbox = inbox::inbox(reading, zone);
     let admin = inbox::admin(reading, inbox.as_ref());
     let primero = systems::primero(reading);
-    let dtp = systems::dtp(reading);
+    let dtp = systems::dtp(reading, zone);
     let schedule = schedule(reading, time_zone, zone);
     let flow1 = flows::flow1(reading, flows);
     let referrals = flows::referrals(reading, flows);
@@ -37,6 +38,7 @@ pub(super) fn settings(reading: &mut Reading) -> Option<Settings> {
     let unapproved = reading.read_if_given("mapping.unapproved", values::unapproved);
     let delivery = delivery(reading);
     let activity_file = reading.path_if_given("activity.file");
+    let alerts = alerts::alerts(reading);
     // Last, because it looks at every secret file named so far.
     let state = state(reading);
 
@@ -62,6 +64,7 @@ pub(super) fn settings(reading: &mut Reading) -> Option<Settings> {
         delivery: delivery?,
         state: state?,
         activity_file: activity_file?,
+        alerts: alerts?,
     })
 }
 

@@ -144,7 +144,8 @@ async fn execute_here(
 }
 
 /// Lines go to the activity file, if there is one. Standard output belongs to the answer; the state keeps every line anyway.
-fn log(settings: &Settings) -> spool::Listener {
+#[must_use]
+pub fn log(settings: &Settings) -> spool::Listener {
     let file = settings.activity_file.as_deref();
     listener(file.map(|file| Log::new(&settings.programme, settings.environment, Some(file))))
 }

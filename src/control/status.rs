@@ -14,6 +14,7 @@ use super::{
     rows::{CursorRow, FlowRow},
 };
 use crate::{
+    config::Environment,
     credentials::ClientCertificate,
     mapping::Mapping,
     spool::upkeep::Waiting,
@@ -171,6 +172,8 @@ async fn gather(office: &Office) -> Result<StatusRow, Failure> {
         mapping: mapping.map(|mapping| mapping.version().to_owned()),
         mapping_approved: mapping.is_some() && unapproved.is_none(),
     };
+    // While it is tried out nobody has approved it yet.
+    let unapproved = unapproved.filter(|_| settings.environment == Environment::Production);
     needs.extend(unapproved.map(|unapproved| format!("the mapping: {unapproved}")));
     needs.splice(0..0, needed(&row, &now));
     row.needs_a_person = needs;

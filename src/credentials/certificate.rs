@@ -70,13 +70,17 @@ impl ClientCertificate {
 
     /// Whether it is the certificate that these settings mean.
     pub fn check(&self, settings: &Settings) -> Result<(), Error> {
-        let file = &settings.dtp.certificate_file;
+        let dtp = &settings.dtp;
+        self.is_meant(settings, &dtp.certificate_file, dtp.thumbprint.as_deref(), "dtp.thumbprint")
+    }
+
+    fn is_meant(&self, settings: &Settings, file: &Path, configured: Option<&str>, key: &'static str) -> Result<(), Error> {
         if settings.environment == Environment::Production && self.pair.cert.iter().any(is_of_sandbox) {
-            return Err(Error::Sandbox { file: file.clone() });
+            return Err(Error::Sandbox { file: file.to_owned() });
         }
-        match &settings.dtp.thumbprint {
+        match configured {
             Some(configured) if !self.has_thumbprint(configured) => {
-                Err(Error::ThumbprintDiffers { file: file.clone(), thumbprint: self.thumbprint.clone() })
+                Err(Error::ThumbprintDiffers { file: file.to_owned(), thumbprint: self.thumbprint.clone(), key })
             }
             Some(_) | None => Ok(()),
         }
@@ -111,6 +115,43 @@ impl ClientCertificate {
 impl fmt::Debug for ClientCertificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ClientCertificate({})", self.thumbprint)
+    }
+}
+
+/// Our client certificate, and the one that takes its place.
+#[derive(Clone, Debug)]
+pub struct Certificates {
+    /// The first.
+    pub first: ClientCertificate,
+    /// The one that is to come, and from when on it is used.
+    pub next: Option<(DateTime<Utc>, ClientCertificate)>,
+}
+
+impl Certificates {
+    /// Reads the certificates of these settings, each by itself.
+    pub fn of(settings: &Settings) -> (Result<ClientCertificate, Error>, Option<Result<ClientCertificate, Error>>) {
+        let next = settings.dtp.next.as_ref().map(|next| {
+            let certificate = ClientCertificate::load(&next.certificate_file, &next.key_file)?;
+            certificate.is_meant(settings, &next.certificate_file, next.thumbprint.as_deref(), "dtp.next.thumbprint")?;
+            Ok(certificate)
+        });
+        (ClientCertificate::of(settings), next)
+    }
+
+    /// The one that is used at this time.
+    #[must_use]
+    pub fn in_use(&self, now: DateTime<Utc>) -> &ClientCertificate {
+        match &self.next {
+            Some((from, next)) if *from <= now => next,
+            Some(_) | None => &self.first,
+        }
+    }
+
+    /// When those end that are or will be used. One that ends after another has taken its place is nobody's concern.
+    pub fn ends(&self, now: DateTime<Utc>) -> impl Iterator<Item = DateTime<Utc>> {
+        let in_time = self.next.as_ref().is_some_and(|(from, _)| *from <= self.first.not_after || *from <= now);
+        let first = Some(self.first.not_after).filter(|_| !in_time);
+        first.into_iter().chain(self.next.as_ref().map(|(_, next)| next.not_after))
     }
 }
 

@@ -8,17 +8,15 @@ use rustls::{ClientConfig, ServerConfig};
 
 use super::StartError;
 use crate::{
+    alerts::{self, Targets},
     clock::Clock,
     config::{self, Settings},
-    credentials::{self, ClientCertificate, InboxKeys, Secret, StateKey},
+    credentials::{self, Certificates, ClientCertificate, InboxKeys, Secret, StateKey},
     dtp,
     mapping::{self, Mapping},
     primero,
-    programme::{self, Fields, Learnt, Programme, Standing, approval::approval},
-    spool::{
-        Listener, Spool,
-        seal::{Digest, Sealer},
-    },
+    programme::{self, Fields, Learnt, Programme, Secrets, Standing, approval::approval},
+    spool::{Listener, Spool, seal::Sealer},
 };
 
 /// One thing that speaks against a configuration.
@@ -62,6 +60,15 @@ impl fmt::Display for Objections {
 
 impl std::error::Error for Objections {}
 
+impl From<alerts::Unfit> for Objection {
+    fn from(unfit: alerts::Unfit) -> Self {
+        match unfit {
+            alerts::Unfit::Credentials(error) => Self::Credentials(error),
+            alerts::Unfit::Client { key, source } => Self::Client { key, source },
+        }
+    }
+}
+
 impl From<config::Problems> for Objections {
     fn from(problems: config::Problems) -> Self {
         Self(problems.0.into_iter().map(Objection::Settings).collect())
@@ -84,12 +91,14 @@ pub(super) struct Parts {
     pub settings: Settings,
     pub keys: Vec<StateKey>,
     pub inbox_tls: Option<ServerConfig>,
+    pub targets: Targets,
     mapping: Mapping,
-    certificate: ClientCertificate,
+    certificates: Certificates,
     password: Secret,
     subscription_key: Secret,
     primero_tls: Option<ClientConfig>,
     dtp_tls: ClientConfig,
+    dtp_tls_next: Option<ClientConfig>,
 }
 
 /// Reads and judges everything that a configuration names.
@@ -105,27 +114,35 @@ pub(super) fn judge(settings: Settings) -> Result<Parts, Objections> {
         objections.extend(judged.refused.into_iter().map(Objection::Mapping));
     }
     kept(credentials::refuse_sandbox(&settings), &mut objections);
-    let certificate = kept(ClientCertificate::of(&settings), &mut objections);
+    let (first, next) = Certificates::of(&settings);
+    let first = kept(first, &mut objections);
+    let next = kept(next.transpose(), &mut objections);
     let password = kept(Secret::read(&settings.primero.password_file), &mut objections);
     let subscription_key = kept(Secret::read(&settings.dtp.subscription_key_file), &mut objections);
     let primero_tls = match settings.primero.url.scheme() {
         "http" => Some(None),
         _ => kept(credentials::tls_client_config(settings.primero.ca_file.as_deref(), None).map(Some), &mut objections),
     };
-    let dtp_tls = credentials::tls_client_config(settings.dtp.ca_file.as_deref(), certificate.as_ref());
-    let dtp_tls = kept(dtp_tls, &mut objections);
+    let dtp_tls = |certificate| credentials::tls_client_config(settings.dtp.ca_file.as_deref(), Some(certificate));
+    let dtp_tls_next = next.iter().flatten().next().map(dtp_tls).transpose();
+    let dtp_tls_next = kept(dtp_tls_next, &mut objections);
+    let dtp_tls = kept(first.as_ref().map(dtp_tls).transpose(), &mut objections).flatten();
     let inbox_tls = kept(settings.inbox.tls.as_ref().map(credentials::tls_server_config).transpose(), &mut objections);
+    let targets = kept(Targets::of(&settings), &mut objections);
+    let from = settings.dtp.next.as_ref().map(|next| next.from);
     let whole = || {
         Some(Parts {
             settings,
             keys: keys?,
             inbox_tls: inbox_tls?,
+            targets: targets?,
             mapping: mapping?,
-            certificate: certificate?,
+            certificates: Certificates { first: first?, next: next?.and_then(|next| Some((from?, next))) },
             password: password?,
             subscription_key: subscription_key?,
             primero_tls: primero_tls?,
             dtp_tls: dtp_tls?,
+            dtp_tls_next: dtp_tls_next?,
         })
     };
     // A part is missing only if something was said about it, so the two never disagree.
@@ -150,35 +167,45 @@ pub(super) struct Ground {
 }
 
 impl Parts {
-    /// Keyed hashes of the secrets, Primero's and DTP's.
-    pub fn secrets(&self, spool: &Spool) -> [Digest; 2] {
+    /// Keyed hashes of the secrets.
+    pub fn secrets(&self, spool: &Spool) -> Secrets {
         let secret = |parts: &[&str]| spool.identity().digest("secret", parts.join("\n").as_bytes());
-        [
-            secret(&[&self.settings.primero.user_name, self.password.reveal()]),
-            secret(&[self.subscription_key.reveal(), &self.certificate.thumbprint]),
-        ]
+        let dtp = |certificate: &ClientCertificate| secret(&[self.subscription_key.reveal(), &certificate.thumbprint]);
+        Secrets {
+            primero: secret(&[&self.settings.primero.user_name, self.password.reveal()]),
+            dtp: dtp(&self.certificates.first),
+            dtp_next: self.certificates.next.as_ref().map(|(from, next)| (*from, dtp(next))),
+        }
     }
 
     /// The programme on its ground.
     pub fn programme(self, ground: Ground) -> Result<Programme, Objections> {
         let secrets = self.secrets(&ground.spool);
-        let Self { settings, mapping, certificate, password, subscription_key, primero_tls, dtp_tls, .. } = self;
+        let Self { settings, mapping, certificates, password, subscription_key, primero_tls, dtp_tls, dtp_tls_next, .. } = self;
         let Ground { spool, clock, standing, gate } = ground;
         let gate = gate.unwrap_or_else(|| Arc::new(primero::Gate::unproven(clock.clone())));
         let mut objections = Vec::new();
         let client = |key| move |source| Objection::Client { key, source };
         let primero = primero::Client::new(&settings.primero, password.reveal(), primero_tls, clock.clone(), Arc::clone(&gate));
         let primero = kept(primero.map_err(client("primero")), &mut objections);
-        let thumbprint = settings.dtp.thumbprint_header.as_ref().map(|_| certificate.thumbprint.as_str());
-        let dtp = dtp::Client::new(&settings.dtp, dtp_tls, subscription_key.reveal(), thumbprint, clock.clone());
-        let dtp = kept(dtp.map_err(client("dtp")), &mut objections);
+        let dtp = |tls, certificate: &ClientCertificate| {
+            let thumbprint = Some(certificate.thumbprint.as_str());
+            dtp::Client::new(&settings.dtp, tls, subscription_key.reveal(), thumbprint, clock.clone()).map_err(client("dtp"))
+        };
+        let next = certificates.next.as_ref().zip(dtp_tls_next).map(|((from, next), tls)| dtp(tls, next).map(|dtp| (*from, dtp)));
+        let next = kept(next.transpose(), &mut objections).flatten();
+        let dtp = kept(dtp(dtp_tls, &certificates.first), &mut objections);
+        let dtp = dtp.map(|dtp| match next {
+            Some((from, next)) => dtp.followed_by(from, next),
+            None => dtp,
+        });
         let (Some(primero), Some(dtp)) = (primero, dtp) else { return Err(Objections(objections)) };
         Ok(Programme {
             fields: Fields::of(&settings, &mapping),
             administrator: programme::administrator(&settings),
             inbox_keys: InboxKeys::new(&settings.inbox.keys),
             learnt: Learnt::next(&standing),
-            certificate_ends: certificate.not_after,
+            certificates,
             settings,
             mapping,
             primero,

@@ -4,6 +4,7 @@
 
 use std::{fmt, sync::Arc};
 
+use chrono::{DateTime, Utc};
 use reqwest::{
     Response, Url,
     header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
@@ -25,7 +26,11 @@ const LARGEST_ANSWER: usize = 1 << 20;
 
 /// A client of DTP. Clones share connections.
 #[derive(Clone)]
-pub struct Client(Arc<Inner>);
+pub struct Client {
+    first: Arc<Inner>,
+    /// With another certificate, and from when on. It has connections of its own, so none outlives its certificate.
+    next: Option<(DateTime<Utc>, Arc<Inner>)>,
+}
 
 struct Inner {
     http: reqwest::Client,
@@ -53,23 +58,39 @@ impl Client {
         }
         let tls = wire::tls_for(&settings.decision_url, Some(tls))?;
         let tls = wire::tls_for(&settings.referral_url, Some(tls))?;
-        Ok(Self(Arc::new(Inner {
+        let first = Inner {
             http: wire::client(settings.timeout, tls)?,
             headers,
             referral_url: settings.referral_url.clone(),
             decision_url: settings.decision_url.clone(),
             clock,
-        })))
+        };
+        Ok(Self { first: Arc::new(first), next: None })
+    }
+
+    /// From this moment on another client speaks in place of this one.
+    #[must_use]
+    pub fn followed_by(self, from: DateTime<Utc>, next: Self) -> Self {
+        Self { next: Some((from, next.first)), ..self }
+    }
+
+    fn now(&self) -> &Inner {
+        match &self.next {
+            Some((from, next)) if *from <= self.first.clock.now() => next,
+            Some(_) | None => &self.first,
+        }
     }
 
     /// Sends a referral (flow 2).
     pub async fn send_referral(&self, message: &Document) -> Result<(), Trouble> {
-        self.0.post(&self.0.referral_url, message).await
+        let client = self.now();
+        client.post(&client.referral_url, message).await
     }
 
     /// Sends feedback on an intervention, or a decision made in Primero (flow 1).
     pub async fn send_decision(&self, message: &Document) -> Result<(), Trouble> {
-        self.0.post(&self.0.decision_url, message).await
+        let client = self.now();
+        client.post(&client.decision_url, message).await
     }
 }
 

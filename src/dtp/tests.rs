@@ -27,6 +27,7 @@ fn settings(url: &Url) -> config::Dtp {
         certificate_file: "unread".into(),
         key_file: "unread".into(),
         thumbprint: None,
+        next: None,
         thumbprint_header: Some("X-Client-Cert-Thumbprint".to_owned()),
         ca_file: None,
         timeout: Duration::from_secs(20),

@@ -4,7 +4,10 @@ use std::sync::{Arc, atomic::Ordering};
 
 use rusqlite::Connection;
 
-use super::{Error, Spool, Tx, seal::Kind, seal::Sealer};
+use super::{
+    Error, Spool, Tx,
+    seal::{Kind, Sealed, Sealer},
+};
 use crate::referral::DeliveryId;
 
 /// Why other keys cannot take the place of those in use. They stay.
@@ -68,8 +71,86 @@ impl Tx<'_> {
     }
 }
 
+/// What a rotation has done.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rotated {
+    /// The name of the key that seals everything now.
+    pub first: String,
+    /// How much was sealed anew.
+    pub sealed_anew: u64,
+    /// What cannot be opened, and so still needs the key that it names.
+    pub left: Vec<(DeliveryId, String)>,
+}
+
+/// How many parcels one transaction seals anew: posts are stored between two of them.
+const AT_A_TIME: u32 = 200;
+
+impl Spool {
+    /// The name of the key that seals now.
+    #[must_use]
+    pub fn first_key(&self) -> String {
+        self.shared.sealer().first().to_owned()
+    }
+
+    /// Seals the identity key and everything that waits with the first key, so that no other is needed any more.
+    pub async fn rotate(&self, who: String) -> Result<Rotated, Error> {
+        let mut rotated = Rotated { first: self.first_key(), ..Rotated::default() };
+        let mut after = DeliveryId(0);
+        loop {
+            let (last, anew, left) = self.write(move |tx| tx.seal_anew(after)).await?;
+            rotated.sealed_anew += anew;
+            rotated.left.extend(left);
+            match last {
+                Some(last) => after = last,
+                None => break,
+            }
+        }
+        let count = Some(rotated.sealed_anew);
+        self.write(move |tx| {
+            let sealer = tx.shared.sealer();
+            tx.seal_identity(&sealer)?;
+            tx.want_checkpoint();
+            tx.tell_of_operator(&who, None, count)
+        })
+        .await?;
+        Ok(rotated)
+    }
+}
+
+/// The last delivery that was looked at, how much was sealed anew, and what could not be.
+type SealedAnew = (Option<DeliveryId>, u64, Vec<(DeliveryId, String)>);
+
+impl Tx<'_> {
+    fn seal_anew(&mut self, after: DeliveryId) -> Result<SealedAnew, Error> {
+        let sealer = self.shared.sealer();
+        let mut statement = self.connection.prepare_cached(
+            "SELECT p.delivery, d.errand = 'record_decision', p.key_name, p.sealed FROM parcels p JOIN deliveries d ON d.id = p.delivery
+             WHERE p.delivery > ?1 AND p.key_name <> ?2 ORDER BY p.delivery LIMIT ?3",
+        )?;
+        let mut rows = statement.query((after.0, sealer.first(), AT_A_TIME))?;
+        let (mut last, mut anew, mut left) = (None, 0, Vec::new());
+        while let Some(row) = rows.next()? {
+            let id = DeliveryId(row.get(0)?);
+            let kind = if row.get(1)? { Kind::Decision } else { Kind::Intervention };
+            let sealed = Sealed { key_name: row.get(2)?, bytes: row.get(3)? };
+            last = Some(id);
+            match sealer.open(id, kind, &sealed) {
+                Ok(plain) => {
+                    let Sealed { key_name, bytes } = sealer.seal(id, kind, &plain);
+                    self.connection
+                        .prepare_cached("UPDATE parcels SET key_name = ?2, sealed = ?3 WHERE delivery = ?1")?
+                        .execute((id.0, key_name, bytes))?;
+                    anew += 1;
+                }
+                Err(_) => left.push((id, sealed.key_name)),
+            }
+        }
+        Ok((last, anew, left))
+    }
+}
+
 /// Stores the sealed identity key in place of the one before.
-pub(super) fn store_identity(connection: &Connection, sealed: &super::seal::Sealed) -> Result<(), Error> {
+pub(super) fn store_identity(connection: &Connection, sealed: &Sealed) -> Result<(), Error> {
     connection.execute(
         "INSERT INTO identity VALUES (1, ?1, ?2) ON CONFLICT (one) DO UPDATE SET key_name = ?1, sealed = ?2",
         (&sealed.key_name, &sealed.bytes),

@@ -82,6 +82,12 @@ impl Sealer {
         Self { keys: self.keys.iter().chain(others).cloned().collect() }
     }
 
+    /// The name of the key that seals.
+    #[must_use]
+    pub fn first(&self) -> &str {
+        &self.keys[0].0
+    }
+
     /// Whether a key of this name is there.
     #[must_use]
     pub fn knows(&self, key_name: &str) -> bool {

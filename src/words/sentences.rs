@@ -91,6 +91,10 @@ pub fn sentence(activity: &Activity, zone: Tz) -> String {
             valid_until(&format!("the data sharing agreement{reference}"), at(activity.until))
         }
         Event::CertificateExpiring => valid_until("our client certificate", at(activity.until)),
+        Event::CertificateSwitched => {
+            let until = at(activity.until).map_or_else(String::new, |until| format!("; it is valid until {until}"));
+            format!("the next client certificate took the place of the one before{until}")
+        }
         Event::KeyExpiring => valid_until("a key for our inbox", at(activity.until)),
         Event::ConfigurationReloaded => format!("new settings are in force{}", in_force(activity)),
         Event::ConfigurationRejected => "new settings were refused; the old ones stay in force".to_owned(),

@@ -1,11 +1,13 @@
 //! The command line as an operator meets it: the real binary, its texts and its exit codes.
 
+mod alerts;
 mod check;
 mod documented;
 mod flows;
 mod healthy;
 mod mapping;
 mod operator;
+mod state;
 mod status;
 mod withdrawal;
 
@@ -94,6 +96,8 @@ fn every_command_explains_itself_with_an_example() {
         "deliveries stop",
         "deliveries resolve",
         "notice",
+        "alerts",
+        "alerts test",
         "healthy",
         "notice record",
         "status",
@@ -114,6 +118,11 @@ fn every_command_explains_itself_with_an_example() {
         "mapping digest",
         "mapping sheet",
         "mapping diff",
+        "state",
+        "state backup",
+        "state restore",
+        "state erase",
+        "state rotate",
         "certificate",
     ];
     let mut help = String::new();

@@ -155,6 +155,33 @@ impl Play {
         self.kills.partition_point(|kill| *kill <= place)
     }
 
+    /// Sends a signal, such as `HUP`.
+    pub fn signal(&self, name: &str) {
+        let process = self.running().process.id().to_string();
+        let sent = Command::new("kill").args(["-s", name, &process]).status().expect("there is such a command");
+        assert!(sent.success(), "the signal was not sent");
+    }
+
+    /// Waits until the daemon has said this on standard error so many times.
+    pub async fn hears(&mut self, text: &str, times: usize) {
+        for turn in 0.. {
+            if self.said().matches(text).count() >= times {
+                return;
+            }
+            assert!(!self.is_dead(), "the daemon has ended: {}", self.said());
+            assert!(turn < 6_000, "it did not say {text:?}: {}", self.said());
+            breathe(10).await;
+        }
+    }
+
+    /// Waits for its end, and gives the exit code.
+    pub async fn ended(&mut self) -> Option<i32> {
+        while !self.is_dead() {
+            breathe(10).await;
+        }
+        self.running.take().and_then(|mut running| running.process.wait().expect("it has ended").code())
+    }
+
     pub fn is_dead(&mut self) -> bool {
         self.running.as_mut().is_none_or(|running| running.process.try_wait().expect("it can be asked").is_some())
     }

@@ -270,6 +270,85 @@ async fn the_door_shows_its_new_certificate_and_does_not_close() {
     world.end().await;
 }
 
+/// A world whose next client certificate takes its place in an hour.
+async fn with_next_certificate() -> (World, String, String) {
+    let mut world = World::without_daemon(&[]).await;
+    let first = world.stage.client.thumbprint();
+    let next = world.stage.authority.issue(Wish::client("referrald").until(2085, 1, 1));
+    next.write(&world.stage.directory().join("secrets"), "next").unwrap();
+    world.change_configuration(|text| {
+        let next = "next = { certificate_file = \"secrets/next.pem\", key_file = \"secrets/next.key\", from = \"2026-03-02T09:00:00Z\" }";
+        text.replace("[dtp]", &format!("[dtp]\n{next}"))
+    });
+    world.start().await;
+    (world, first, next.thumbprint())
+}
+
+#[tokio::test]
+async fn the_next_client_certificate_is_used_from_its_moment_on_without_a_reload() {
+    let (world, first, next) = with_next_certificate().await;
+    world.stage.dtp.admit_only(&[&first]);
+    world.refer(json!([nth(1)])).await;
+    world.pass(59 * MINUTE).await;
+    world.refer(json!([nth(2)])).await;
+    assert_eq!(world.told_dtp().len(), 2);
+    assert!(!world.heard(Event::CertificateSwitched));
+    world.stage.dtp.admit_only(&[&next]);
+    world.pass(MINUTE).await;
+    world.refer(json!([nth(3)])).await;
+    assert_eq!(world.told_dtp().len(), 3, "certificate and header changed together");
+    assert!(!world.heard(Event::Blocked));
+    assert_eq!(world.lines().iter().filter(|line| line.event == Event::CertificateSwitched).count(), 1);
+    // Its end is watched like that of the first.
+    world.clock.set_wall("2084-12-18T12:00:00Z".parse().unwrap());
+    world.pass(MINUTE).await;
+    let told = world.lines().into_iter().rfind(|line| line.event == Event::CertificateExpiring).expect("14 days before");
+    assert_eq!(told.until, Some("2085-01-01T00:00:00Z".parse().unwrap()));
+    world.end().await;
+}
+
+#[tokio::test]
+async fn what_was_blocked_with_the_first_certificate_begins_anew_with_the_next() {
+    let (mut world, _, next) = with_next_certificate().await;
+    world.stage.dtp.admit_only(&[&next]);
+    world.refer(json!([nth(1)])).await;
+    assert!(world.heard(Event::Blocked));
+    world.restart().await;
+    world.settle().await;
+    assert_eq!(world.told_dtp().len(), 0);
+    world.pass(60 * MINUTE).await;
+    assert!(world.heard(Event::CertificateSwitched));
+    assert_eq!(world.told_dtp().len(), 1, "at once, and not with the next probe");
+    let blocked: i64 = world.database().query_row("SELECT count(*) FROM blocked", [], |row| row.get(0)).unwrap();
+    assert_eq!(blocked, 0);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_next_certificate_that_does_not_fit_is_refused_with_every_reason() {
+    let mut world = World::new().await;
+    let other = world.stage.authority.issue(Wish::client("referrald"));
+    other.write(&world.stage.directory().join("secrets"), "next").unwrap();
+    let next = |rest: &str| format!("[dtp]\nnext = {{ certificate_file = \"secrets/next.pem\", {rest} }}");
+    let read = |rest: &str| {
+        let file = world.stage.directory().join("referrald.toml");
+        referrald::config::Settings::from_text(&file, &world.stage.configuration().replace("[dtp]", &next(rest)), [])
+    };
+    let lacking = read("thumbprint = \"x\"").expect_err("it is refused").to_string();
+    let keys: Vec<&str> = lacking.lines().filter_map(|line| line.split('`').nth(1)).collect();
+    assert_eq!(keys, ["dtp.next.thumbprint"]);
+    let lacking = read("key_file = \"secrets/next.key\"").expect_err("it is refused").to_string();
+    assert!(lacking.contains("`dtp.next.from` is missing"), "{lacking}");
+    let wrong_key = read("key_file = \"secrets/client.key.pem\", from = \"2026-04-01\"");
+    let said = world.daemon().reload(wrong_key).await.expect_err("it is refused").to_string();
+    assert!(said.contains("next.pem: does not belong to the key in"), "{said}");
+    let thumbprint = "AB".repeat(20);
+    let wrong = read(&format!("key_file = \"secrets/next.key\", from = \"2026-04-01\", thumbprint = \"{thumbprint}\""));
+    let said = world.daemon().reload(wrong).await.expect_err("it is refused").to_string();
+    assert!(said.contains("(hint: put it into `dtp.next.thumbprint`"), "{said}");
+    world.stop().await;
+}
+
 #[tokio::test]
 async fn state_keys_change_with_a_reload_while_parcels_wait() {
     let mut world = World::new().await;

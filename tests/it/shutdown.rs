@@ -5,10 +5,14 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use referrald::{
     activity::Event,
-    sandbox::{Endpoint, Fault, Gate, Rule},
+    sandbox::{Endpoint, Fault, Gate, Rule, stage::INBOX_KEY},
 };
 use reqwest::StatusCode;
 use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 use crate::world::{PERSON, World, intervention};
 
@@ -44,6 +48,46 @@ async fn an_attempt_under_way_is_finished_before_the_end_and_nothing_is_done_twi
         assert_eq!(world.stage.primero.services(world.case_of(PERSON)).len(), 1);
         world.end().await;
     }
+}
+
+#[tokio::test]
+async fn a_post_that_is_coming_in_at_the_end_is_taken_and_no_other() {
+    let mut world = World::new().await;
+    let body =
+        json!({ "request_type": "PrimeroOutgoingReferral", "interventions": [intervention("989-26-TEST-0001", json!({}))] });
+    let body = body.to_string();
+    let address = world.daemon().inbox;
+    let mut connection = TcpStream::connect(address).await.unwrap();
+    let head = format!(
+        "POST /inbox HTTP/1.1\r\nhost: inbox\r\nx-api-key: {INBOX_KEY}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    connection.write_all(head.as_bytes()).await.unwrap();
+    connection.write_all(&body.as_bytes()[..100]).await.unwrap();
+    // Another connection is answered after it, so its head has been read.
+    world.page("/livez").await;
+    let mut answer = vec![0; 4096];
+    let ready = tokio::sync::Notify::new();
+    let ((), read) = tokio::join!(
+        async {
+            ready.notify_one();
+            world.stop().await;
+        },
+        async {
+            ready.notified().await;
+            while TcpStream::connect(address).await.is_ok() {
+                tokio::task::yield_now().await;
+            }
+            connection.write_all(&body.as_bytes()[100..]).await.unwrap();
+            connection.read(&mut answer).await.unwrap()
+        }
+    );
+    assert!(answer[..read].starts_with(b"HTTP/1.1 202"), "{}", String::from_utf8_lossy(&answer[..read]));
+    assert_eq!(world.stage.primero.case_count(), 0, "it is stored, and attempted by the next start");
+    world.start().await;
+    world.settle().await;
+    assert_eq!(world.stage.primero.services(world.case_of(PERSON)).len(), 1);
+    world.end().await;
 }
 
 #[tokio::test]

@@ -6,8 +6,9 @@ use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::{Findings, Problem};
 use crate::{
+    alerts::{Targets, Unfit},
     config::Settings,
-    credentials::{self, ClientCertificate, Secret, Validity},
+    credentials::{self, Certificates, ClientCertificate, Secret, Validity},
     mapping::{Mapping, examples},
     programme::approval::approval,
 };
@@ -35,12 +36,16 @@ pub(super) fn configuration(settings: &Settings, now: DateTime<Utc>) -> Findings
             notes.push(format!("`{key}` is off: this flow rests"));
         }
     }
+    if !settings.alerts.on {
+        notes.push("`alerts.on` is false: what needs a person is told by the operator's list and the log alone".to_owned());
+    }
     Findings { problems, notes }
 }
 
 /// Every file that holds a secret or a certificate, each by itself.
 pub(super) fn credentials(settings: &Settings, now: DateTime<Utc>) -> (Findings, Option<ClientCertificate>) {
-    let certificate = ClientCertificate::of(settings);
+    let (certificate, next) = Certificates::of(settings);
+    let next = next.transpose();
     let tls = |roots: Option<&Path>| credentials::tls_client_config(roots, None).map(drop);
     let results = [
         credentials::state_keys(&settings.state.key_files).map(drop),
@@ -51,6 +56,7 @@ pub(super) fn credentials(settings: &Settings, now: DateTime<Utc>) -> (Findings,
         settings.inbox.tls.as_ref().map_or(Ok(()), |tls| credentials::tls_server_config(tls).map(drop)),
         credentials::refuse_sandbox(settings),
         certificate.as_ref().map(drop).map_err(Clone::clone),
+        next.as_ref().map(drop).map_err(Clone::clone),
     ];
     let mut problems: Vec<Problem> = Vec::new();
     for error in results.into_iter().filter_map(Result::err) {
@@ -60,7 +66,24 @@ pub(super) fn credentials(settings: &Settings, now: DateTime<Utc>) -> (Findings,
             problems.push(problem);
         }
     }
+    if let Err(unfit) = Targets::of(settings) {
+        problems.push(match unfit {
+            Unfit::Credentials(error) => Problem::outside(error),
+            Unfit::Client { .. } => Problem::configuration(unfit),
+        });
+    }
     let certificate = certificate.ok();
+    let next = settings.dtp.next.as_ref().map(|next| next.from).zip(next.ok().flatten());
+    let mut notes = Vec::new();
+    let (mut replaced, mut from_then) = (false, None);
+    if let Some((from, next)) = next {
+        replaced = from <= now;
+        problems.extend(gaps(certificate.as_ref(), from, &next).map(Problem::outside));
+        notes.push(format!("dtp.next: {} takes its place from {} on", next.thumbprint, stamp(from)));
+        from_then = Some(next);
+    }
+    // Who has been replaced is asked nothing more.
+    let certificate = if replaced { from_then } else { certificate };
     let validity = certificate.as_ref().map(|certificate| (certificate.validity(now), certificate));
     match validity {
         Some((Validity::Expired, certificate)) => problems.push(Problem::outside(format!(
@@ -74,7 +97,26 @@ pub(super) fn credentials(settings: &Settings, now: DateTime<Utc>) -> (Findings,
         ))),
         Some((Validity::Valid, _)) | None => {}
     }
-    (Findings { problems, notes: Vec::new() }, certificate)
+    (Findings { problems, notes }, certificate)
+}
+
+/// When neither of the two certificates can be used, although one takes the place of the other.
+fn gaps(first: Option<&ClientCertificate>, from: DateTime<Utc>, next: &ClientCertificate) -> impl Iterator<Item = String> {
+    let early = first.filter(|first| first.not_after < from).map(|first| {
+        format!(
+            "dtp.next.from: is {}, and the certificate before it ends on {} (hint: let it take its place earlier)",
+            stamp(from),
+            stamp(first.not_after)
+        )
+    });
+    let late = (from < next.not_before || next.not_after <= from).then(|| {
+        format!(
+            "dtp.next.certificate_file: is valid from {} until {}, so not at the moment in `dtp.next.from` (hint: choose another moment)",
+            stamp(next.not_before),
+            stamp(next.not_after)
+        )
+    });
+    early.into_iter().chain(late)
 }
 
 /// The mapping and its examples.

@@ -2,7 +2,13 @@
 //!
 //! It opens no connection and reads no secret.
 
-use super::super::{Dtp, Primero, Rate, reading::Reading, values};
+use chrono_tz::Tz;
+
+use super::super::{
+    Dtp, NextCertificate, Primero, Rate,
+    reading::Reading,
+    values::{self, Edge},
+};
 
 /// More attempts at a time than this are pointless, or a burden, as long as the rate is bounded.
 const MOST_PARALLEL_WITH_RATE: usize = 5;
@@ -39,7 +45,7 @@ pub(super) fn primero(reading: &mut Reading) -> Option<Primero> {
     })
 }
 
-pub(super) fn dtp(reading: &mut Reading) -> Option<Dtp> {
+pub(super) fn dtp(reading: &mut Reading, zone: Tz) -> Option<Dtp> {
     let referral_url = reading.read("dtp.referral_url", values::dtp_url);
     let decision_url = reading.read("dtp.decision_url", values::dtp_url);
     let subscription_key_file = reading.secret_file("dtp.subscription_key_file");
@@ -47,6 +53,7 @@ pub(super) fn dtp(reading: &mut Reading) -> Option<Dtp> {
     let certificate_file = reading.path("dtp.certificate_file");
     let key_file = reading.secret_file("dtp.key_file");
     let thumbprint = reading.read_if_given("dtp.thumbprint", values::thumbprint);
+    let next = next(reading, zone);
     let thumbprint_header = reading.read("dtp.thumbprint_header", values::header_or_none);
     let ca_file = reading.path_if_given("dtp.ca_file");
     let timeout = reading.read("dtp.timeout", values::duration);
@@ -75,9 +82,32 @@ pub(super) fn dtp(reading: &mut Reading) -> Option<Dtp> {
         certificate_file: certificate_file?,
         key_file: key_file?,
         thumbprint: thumbprint?,
+        next: next?,
         thumbprint_header: thumbprint_header?,
         ca_file: ca_file?,
         timeout: timeout?,
         parallel: parallel?,
     })
+}
+
+fn next(reading: &mut Reading, zone: Tz) -> Option<Option<NextCertificate>> {
+    let certificate_file = reading.path_if_given("dtp.next.certificate_file");
+    let key_file = reading.secret_file_if_given("dtp.next.key_file");
+    let thumbprint = reading.read_if_given("dtp.next.thumbprint", values::thumbprint);
+    let from = reading.read_if_given("dtp.next.from", values::moment(zone, Edge::First));
+    let (certificate_file, key_file, thumbprint, from) = (certificate_file?, key_file?, thumbprint?, from?);
+    if certificate_file.is_none() && key_file.is_none() && thumbprint.is_none() && from.is_none() {
+        return Some(None);
+    }
+    for (key, missing) in
+        [("certificate_file", certificate_file.is_none()), ("key_file", key_file.is_none()), ("from", from.is_none())]
+    {
+        if missing {
+            reading.refuse(
+                &format!("dtp.next.{key}"),
+                "is missing: a certificate that is to come needs its file, its key and a moment",
+            );
+        }
+    }
+    Some(Some(NextCertificate { certificate_file: certificate_file?, key_file: key_file?, thumbprint, from: from? }))
 }

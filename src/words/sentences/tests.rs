@@ -143,7 +143,9 @@ fn seen(event: Event) -> Vec<Activity> {
             Activity { until: time("2026-12-31T20:59:59.999Z"), agreement: Some("DPISP-TEST-1".to_owned()), ..plain() },
             plain(),
         ],
-        Event::CertificateExpiring | Event::KeyExpiring => vec![Activity { until: time("2026-12-31T20:59:59.999Z"), ..plain() }],
+        Event::CertificateExpiring | Event::CertificateSwitched | Event::KeyExpiring => {
+            vec![Activity { until: time("2026-12-31T20:59:59.999Z"), ..plain() }]
+        }
         Event::Operator => vec![
             Activity { who: Some("operator, CPIMS+ focal point".to_owned()), delivery: Some(DeliveryId(42)), ..plain() },
             plain(),

@@ -11,7 +11,7 @@ use crate::world::{World, intervention};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// The mapping as it lies in the repository: approved, and not the copy of the stage.
+/// What needs a person.
 fn needs(answered: &Answered) -> Vec<String> {
     let needs = answered.rows[0]["needs_a_person"].as_array().expect("a list").clone();
     needs.into_iter().map(|need| need.as_str().expect("a sentence").to_owned()).collect()

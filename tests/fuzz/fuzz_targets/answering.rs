@@ -1,0 +1,52 @@
+//! A server that answers each request with the same bytes, and settings that point at it.
+
+use std::path::Path;
+
+use referrald::config::Settings;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+    runtime::Runtime,
+};
+
+/// The loop that everything runs in.
+pub fn runtime() -> Runtime {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
+}
+
+/// Answers on a free port with this status and body, connection by connection; gives the port.
+pub async fn answer(status: u16, body: &[u8]) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let head = format!(
+        "HTTP/1.1 {status} So\r\ncontent-type: application/json; charset=utf-8\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        body.len()
+    );
+    let whole = [head.as_bytes(), body].concat();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = [0; 16 * 1024];
+            // Whatever was asked, and however it ends: this server says its sentence and goes.
+            let _ = stream.read(&mut request).await;
+            let _ = stream.write_all(&whole).await;
+            let _ = stream.shutdown().await;
+        }
+    });
+    port
+}
+
+/// Gambella's example, with both systems on this port.
+pub fn settings(port: u16) -> Settings {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/gambella.example.toml");
+    let text = std::fs::read_to_string(&file).expect("the example is there");
+    let here = [
+        ("REFERRALD__PRIMERO__URL", format!("http://127.0.0.1:{port}")),
+        ("REFERRALD__PRIMERO__RATE", "unlimited".to_owned()),
+        ("REFERRALD__DTP__REFERRAL_URL", format!("http://127.0.0.1:{port}/r")),
+        ("REFERRALD__DTP__DECISION_URL", format!("http://127.0.0.1:{port}/d")),
+        ("REFERRALD__ENVIRONMENT", "test".to_owned()),
+    ];
+    let here = here.map(|(key, value)| (key.to_owned(), value));
+    Settings::from_text(&file, &text, here).unwrap_or_else(|problems| panic!("{problems}"))
+}
