@@ -298,7 +298,10 @@ fn the_unit_for_several_programmes_is_the_unit_for_one_with_places_of_its_own() 
     };
     let several = unit("referrald@.service");
     assert!(several.contains("%i"));
-    let one = several.replace("/etc/referrald/%i/", "/etc/referrald/").replace("referrald-%i", "referrald").replace(", programme %i", "");
+    let one = several
+        .replace("/etc/referrald/%i/", "/etc/referrald/")
+        .replace("referrald-%i", "referrald")
+        .replace(", programme %i", "");
     assert_eq!(one, unit("referrald.service"));
 }
 
