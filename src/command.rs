@@ -23,7 +23,7 @@ use chrono::{DateTime, Utc};
 
 pub use self::arguments::Arguments;
 use self::{
-    arguments::{Command, Cursor, Deliveries, Dictionary, Flows, Key, Notice, Since},
+    arguments::{Alerts, Command, Cursor, Deliveries, Dictionary, Flows, Key, Notice, Since},
     plain::Plain,
     shown::Shown,
 };
@@ -67,6 +67,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
             .await
         }
         Command::Deliveries { command } => deliveries(command).await,
+        Command::Alerts { command: Alerts::Test { site } } => ask(&site.config, |_| Ok(Request::TestAlerts)).await,
         Command::Healthy { site } => healthy::ask(settings(&site.config)?.admin.listen),
         Command::Notice { record: Some(Notice::Record { intervention, received, by, site }), .. } => {
             ask(&site.config, |_| Ok(Request::Withdrawal { intervention: text(intervention), received, by })).await

@@ -4,6 +4,7 @@
 //! form `REFERRALD__SECTION__KEY`.
 //! Secrets are paths of files here; [`crate::credentials`] reads them. Nothing but the configuration file is opened.
 
+pub mod alerts;
 mod findings;
 mod layers;
 mod nearest;
@@ -66,6 +67,8 @@ pub struct Settings {
     pub state: StateSettings,
     /// The activity file; `None` means standard output.
     pub activity_file: Option<PathBuf>,
+    /// Who is told of what needs a person.
+    pub alerts: alerts::Alerts,
 }
 
 impl Settings {

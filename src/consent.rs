@@ -181,6 +181,12 @@ pub fn listed(list: &[String], name: Option<&str>) -> bool {
     name.map(plain).filter(|name| !name.is_empty()).is_some_and(|name| list.iter().any(|entry| plain(entry) == name))
 }
 
+/// Whether a service is marked as referred.
+#[must_use]
+pub fn is_referred(service: &Document) -> bool {
+    service.get("service_status_referred").is_some_and(is_true)
+}
+
 fn is_true(value: &Value) -> bool {
     value == &Value::Bool(true) || value.as_str() == Some("true")
 }

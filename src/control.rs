@@ -23,6 +23,7 @@ use tokio::sync::{mpsc, watch};
 
 pub use self::{execute::execute, rows::Row};
 use crate::{
+    alerts::Unfit,
     clock::Clock,
     config::Settings,
     courier::Progress,
@@ -118,6 +119,8 @@ pub enum Request {
         /// The number of the entry or the delivery.
         id: i64,
     },
+    /// A test message to everybody who is told.
+    TestAlerts,
     /// UNHCR has withdrawn a request.
     Withdrawal {
         /// Its number.
@@ -183,6 +186,7 @@ impl Request {
             Self::Copied { for_move: false } => "state backup",
             Self::Copied { for_move: true } => "state backup --for-move",
             Self::Notice { .. } => "notice",
+            Self::TestAlerts => "alerts test",
             Self::Withdrawal { .. } => "notice record",
             Self::Status => "status",
             Self::Flows => "flow list",
@@ -196,26 +200,7 @@ impl Request {
     /// Whether it needs Primero, so that without a daemon a whole programme must be put together.
     #[must_use]
     pub const fn needs_primero(&self) -> bool {
-        match self {
-            Self::Poll { .. } | Self::Notice { .. } => true,
-            Self::List { .. }
-            | Self::Show { .. }
-            | Self::Retry { .. }
-            | Self::Release { .. }
-            | Self::Stop { .. }
-            | Self::Resolve { .. }
-            | Self::Activity { .. }
-            | Self::Withdrawal { .. }
-            | Self::Status
-            | Self::Flows
-            | Self::Pause { .. }
-            | Self::Resume { .. }
-            | Self::Cursors
-            | Self::MoveCursor { .. }
-            | Self::Rotate { .. }
-            | Self::EraseParcels
-            | Self::Copied { .. } => false,
-        }
+        matches!(self, Self::Poll { .. } | Self::Notice { .. })
     }
 }
 
@@ -386,6 +371,15 @@ impl Failure {
 impl From<spool::Error> for Failure {
     fn from(error: spool::Error) -> Self {
         Self::failed(error)
+    }
+}
+
+impl From<Unfit> for Failure {
+    fn from(unfit: Unfit) -> Self {
+        match unfit {
+            Unfit::Credentials(error) => Self::outside(error),
+            Unfit::Client { .. } => Self::configuration(unfit),
+        }
     }
 }
 

@@ -17,7 +17,7 @@ pub use self::{
     certificate::{Certificates, ClientCertificate, SANDBOX_ORGANISATION, Validity, refuse_sandbox},
     inbox_keys::{InboxKeys, KeyRefusal},
     state_keys::{StateKey, state_keys},
-    tls::{tls_client_config, tls_server_config},
+    tls::{authorities, tls_client_config, tls_server_config},
 };
 
 /// A password or a subscription key. Wiped from memory when it is dropped; its `Debug` says nothing.

@@ -111,6 +111,7 @@ impl Daemon {
     ) -> Result<Self, StartError> {
         let mut parts = judge(settings)?;
         let inbox_tls = parts.inbox_tls.take().map(Tls::new);
+        let targets = std::mem::take(&mut parts.targets);
         let in_force = InForce::new(parts.first_programme(clock, listener)?);
         let programme = in_force.now();
         let settings = &programme.settings;
@@ -125,6 +126,7 @@ impl Daemon {
 
         programme.heed_certificate().await;
         let lasting = Lasting::default();
+        lasting.alerts.put(targets);
         let walks = Arc::clone(&lasting.walks);
         let end = &lasting.end;
         let mut doors = JoinSet::new();
@@ -185,6 +187,11 @@ impl Daemon {
         upkeep::turn(&self.programme(), &mut *self.lasting.calendar.lock().await).await
     }
 
+    /// Everybody is told what they must hear now.
+    pub async fn tell(&self) -> Result<(), spool::Error> {
+        self.lasting.alerts.turn(&self.programme()).await
+    }
+
     /// Lets other settings take over, if nothing speaks against them; else everything goes on as before, and every reason is told.
     /// Posts are taken all the while. An attempt under way ends with the programme with which it began.
     pub async fn reload(&self, settings: Result<Settings, Problems>) -> Result<(), Objections> {
@@ -223,7 +230,7 @@ impl Daemon {
             Ok(()) => {}
             Err(refused) => objections.push(Objection::State(refused.to_string())),
         }
-        let inbox_tls = parts.inbox_tls.take();
+        let (inbox_tls, targets) = (parts.inbox_tls.take(), std::mem::take(&mut parts.targets));
         let same_password =
             parts.secrets(spool).primero == old.secrets.primero && parts.settings.primero.url == old.settings.primero.url;
         let ground = Ground {
@@ -256,6 +263,7 @@ impl Daemon {
         let (attempts, times) = generation.end().await;
         new.take_over(&old);
         self.in_force.put(Arc::clone(&new));
+        self.lasting.alerts.put(targets);
         *generation = Generation::begin(&new, attempts, times, &self.lasting);
         new.heed_certificate().await;
         new.spool.shared().ring();

@@ -76,10 +76,12 @@ impl Inbox {
 }
 
 async fn any(State(inbox): State<Arc<Inbox>>, request: Request) -> Response {
-    match receive(&inbox, request).await {
+    let answer = match receive(&inbox, request).await {
         Ok(answer) => answer,
         Err(problem) => problem.into_response(),
-    }
+    };
+    inbox.in_force.now().meters().answered(answer.status().as_u16());
+    answer
 }
 
 /// Takes one post. A post that is refused although its key is right, or has expired, is told to the operator:
@@ -177,6 +179,7 @@ async fn take(inbox: &Inbox, programme: &Programme, request: Request) -> Result<
             Ok(())
         })
         .await;
+    programme.note_storing(stored.is_ok());
     match stored {
         Ok(()) => Ok(accepted(post, taken, &not_taken)),
         Err(spool::Error::Full) => {

@@ -15,6 +15,7 @@
 pub mod activity;
 pub mod admin;
 pub mod agenda;
+pub mod alerts;
 pub mod clock;
 pub mod command;
 pub mod config;
@@ -30,6 +31,7 @@ pub mod health;
 pub mod inbox;
 pub mod mapping;
 pub mod matching;
+pub mod meters;
 pub mod page;
 pub mod personal;
 pub mod primero;

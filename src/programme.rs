@@ -23,6 +23,7 @@ use crate::{
     dtp,
     health::{Change, Health, Sign},
     mapping::{Document, Mapping},
+    meters::Meters,
     primero,
     reason::Reason,
     referral::{CaseKey, DeliveryId, Flow, System},
@@ -188,13 +189,23 @@ pub struct Standing {
     at_dtp: Arc<AtomicUsize>,
     /// The programme in force; changed only by who holds `health`.
     generation: AtomicU64,
+    /// Since when posts cannot be stored.
+    not_storing: Mutex<Option<DateTime<Utc>>>,
+    meters: Meters,
 }
 
 impl Standing {
     /// At a start: nothing is known yet but how the systems were when the state was last written.
     #[must_use]
     pub fn new(health: [Health; 2]) -> Self {
-        Self { health: Mutex::new(health), writers: Mutex::default(), at_dtp: Arc::default(), generation: AtomicU64::new(0) }
+        Self {
+            health: Mutex::new(health),
+            writers: Mutex::default(),
+            at_dtp: Arc::default(),
+            generation: AtomicU64::new(0),
+            not_storing: Mutex::default(),
+            meters: Meters::default(),
+        }
     }
 }
 
@@ -262,6 +273,22 @@ impl Programme {
     /// How the two systems are. A panic elsewhere does not take it away: each change is whole.
     pub fn health(&self) -> MutexGuard<'_, [Health; 2]> {
         self.standing.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the process counts while it runs.
+    pub fn meters(&self) -> &Meters {
+        &self.standing.meters
+    }
+
+    /// Whether the last post that came, or the last look for room, could be stored.
+    pub fn note_storing(&self, stored: bool) {
+        let mut since = self.standing.not_storing.lock().unwrap_or_else(PoisonError::into_inner);
+        *since = if stored { None } else { since.or(Some(self.clock.now())) };
+    }
+
+    /// Since when posts cannot be stored; `None` if they can.
+    pub fn not_storing_since(&self) -> Option<DateTime<Utc>> {
+        *self.standing.not_storing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What may leave.

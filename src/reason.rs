@@ -166,6 +166,16 @@ codes! {
         InboxRefused = "inbox_refused",
         /// Unsettled for too long.
         Late = "late",
+        /// Nothing was taken or told in a flow for too long.
+        Silent = "silent",
+        /// No decision on an intervention that we delivered was ever reported.
+        DecisionNotReported = "decision_not_reported",
+        /// DTP never told a decision on a referral that it took.
+        DecisionNotTold = "decision_not_told",
+        /// A service is marked as referred, and there is no referral.
+        ServiceNotReferred = "service_not_referred",
+        /// There is too little room on the disk.
+        DiskNearlyFull = "disk_nearly_full",
         /// UNHCR withdrew a request that is, or may be, in Primero.
         WithdrawnByUnhcr = "withdrawn_by_unhcr",
 

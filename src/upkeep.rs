@@ -2,6 +2,8 @@
 //!
 //! One turn is cheap and may be taken at any time. It attempts nothing itself.
 
+mod noticed;
+
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use chrono::{DateTime, NaiveDate, Utc};
@@ -25,7 +27,7 @@ use crate::{
 /// From one turn to the next. Erased content is overwritten within three of them.
 const TURN: Duration = Duration::from_secs(20);
 /// How many days before something ends it is told.
-const DAYS_BEFORE: [i64; 5] = [60, 30, 14, 7, 1];
+pub const DAYS_BEFORE: [i64; 5] = [60, 30, 14, 7, 1];
 
 /// Takes turns until told to stop.
 pub async fn run(programme: Arc<Programme>, calendar: Arc<Mutex<Calendar>>, stop: CancellationToken) {
@@ -43,14 +45,24 @@ pub async fn run(programme: Arc<Programme>, calendar: Arc<Mutex<Calendar>>, stop
 
 /// What ends some day.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Ending {
+pub struct Ending {
     /// How the log calls it.
-    event: Event,
-    until: DateTime<Utc>,
+    pub event: Event,
+    /// When.
+    pub until: DateTime<Utc>,
+}
+
+impl Ending {
+    /// Counted from date to date, so that each day comes once, at whatever time of the day this looks; 0 from the last day on.
+    #[must_use]
+    pub fn days_left(&self, now: DateTime<Utc>) -> i64 {
+        (self.until.date_naive() - now.date_naive()).num_days().max(0)
+    }
 }
 
 /// What ends some day: agreement, client certificate, inbox keys.
-fn endings(programme: &Programme) -> Vec<Ending> {
+#[must_use]
+pub fn endings(programme: &Programme) -> Vec<Ending> {
     let settings = &programme.settings;
     let keys = settings.inbox.keys.iter().filter_map(|key| key.expires).collect::<BTreeSet<_>>();
     let certificates = programme.certificates.ends(programme.clock.now());
@@ -67,6 +79,7 @@ pub struct Calendar {
     pruned: Option<NaiveDate>,
     /// The day, and what was looked at: other settings bring other endings.
     told: Option<(NaiveDate, Vec<Ending>)>,
+    noticed: Option<DateTime<Utc>>,
     half_full: bool,
 }
 
@@ -87,6 +100,7 @@ pub async fn turn(programme: &Programme, calendar: &mut Calendar) -> Result<(), 
             tx.owe_watch_looks()
         })
         .await?;
+    noticed::notice(programme, calendar, now).await?;
     for (id, kind, reason) in programme.spool.write(|tx| tx.alarms()).await? {
         tracing::error!(
             entry = id.0,
@@ -215,8 +229,7 @@ fn tell_pauses(programme: &Programme) {
 
 async fn tell_endings(programme: &Programme, endings: impl Iterator<Item = &Ending>, now: DateTime<Utc>) -> Result<(), Error> {
     for ending in endings {
-        // Counted from date to date, so that each day comes once, at whatever time of the day this looks.
-        let days = (ending.until.date_naive() - now.date_naive()).num_days().max(0);
+        let days = ending.days_left(now);
         if ending.until <= now || DAYS_BEFORE.contains(&days) {
             tracing::error!(event = ending.event.code(), until = %ending.until, days, "something that this programme needs ends soon, or has ended");
             let line = Activity { until: Some(ending.until), ..Activity::new(ending.event) };

@@ -10,14 +10,13 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
 use crate::{
     activity::{Activity, Event},
-    consent::listed,
+    consent::{is_referred, listed},
     courier::{Names, sign_of_primero},
     decisions::NUMBER,
     health::{Leave, Sign},
@@ -332,12 +331,9 @@ fn asks_something(programme: &Programme, walk: Walk, row: &Row) -> Result<bool, 
         Walk::Decisions => Ok(case.services().any(|service| text(service, NUMBER).is_some())),
         Walk::Referrals => {
             let agencies = &programme.settings.referrals.implementing_agencies;
-            let concerns = case.services().any(|service| {
-                listed(agencies, text(service, "service_implementing_agency"))
-                    || service
-                        .get("service_status_referred")
-                        .is_some_and(|referred| *referred == Value::Bool(true) || referred.as_str() == Some("true"))
-            });
+            let concerns = case
+                .services()
+                .any(|service| listed(agencies, text(service, "service_implementing_agency")) || is_referred(service));
             Ok(concerns || programme.spool.read(|reading| reading.watches(case.key))?)
         }
     }

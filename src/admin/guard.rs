@@ -61,7 +61,10 @@ fn host_is_ours(headers: &HeaderMap, uri: &Uri, is_for_machines: bool, listen: I
         return true;
     }
     let ours = |authority: &str| {
-        let Ok(authority) = authority.parse::<axum::http::uri::Authority>() else { return false };
+        let Some(authority) = authority.parse::<axum::http::uri::Authority>().ok().filter(|whole| !whole.as_str().contains('@'))
+        else {
+            return false;
+        };
         let host = authority.host().trim_start_matches('[').trim_end_matches(']');
         match host.parse::<IpAddr>().map(|address| address.to_canonical()) {
             Ok(address) => address.is_loopback() || listen.is_unspecified() || address == listen.to_canonical(),

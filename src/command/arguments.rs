@@ -197,6 +197,13 @@ pub enum Command {
         #[command(flatten)]
         site: Site,
     },
+    /// See whether those who are to be told are reached
+    #[command(after_help = "Example: referrald alerts test --config /etc/referrald/referrald.toml")]
+    Alerts {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: Alerts,
+    },
     /// Ask the running daemon whether it can store what is posted
     ///
     /// Asks `/readyz` on `admin.listen` and ends with 0 or with 1 and the reason: the health check of
@@ -284,6 +291,20 @@ pub enum Notice {
         /// The role of the person who records it; never a name
         #[arg(long, value_name = "ROLE", value_parser = role)]
         by: Role,
+        /// Which programme.
+        #[command(flatten)]
+        site: Site,
+    },
+}
+
+/// Being told.
+#[derive(Debug, Subcommand)]
+pub enum Alerts {
+    /// Send a test message to every target, and say which took it
+    ///
+    /// Through a running daemon, if there is one. It ends with 69 if a target did not take it.
+    #[command(verbatim_doc_comment, after_help = "Example: referrald alerts test --config /etc/referrald/referrald.toml")]
+    Test {
         /// Which programme.
         #[command(flatten)]
         site: Site,

@@ -75,8 +75,8 @@ struct Listed<'a> {
     section: &'a str,
     item: u8,
     title: &'a str,
-    /// Of what the program can see.
-    ok: bool,
+    /// As far as the program can see; the rest is for people to confirm.
+    unmet: bool,
     how: &'a [String],
     problems: Vec<&'a str>,
     to_confirm: &'a str,
@@ -172,7 +172,7 @@ impl<W: Write> Report<'_, W> {
         self.exits.extend(problems.iter().map(|problem| problem.exit));
         let mut text = String::new();
         if self.terminal {
-            let mark = if problems.is_empty() { "ok" } else { "not met" };
+            let mark = if problems.is_empty() { "to confirm" } else { "not met" };
             text += &format!("{:<15}{mark}: {title}\n", format!("go-live {number}"));
             for problem in problems {
                 text += &format!("  - {}\n", problem.said.replace('\n', "\n    "));
@@ -183,8 +183,8 @@ impl<W: Write> Report<'_, W> {
             text += &format!("    to be confirmed by people: {to_confirm}\n");
         } else {
             let problems: Vec<&str> = problems.iter().map(|problem| problem.said.as_str()).collect();
-            let ok = problems.is_empty();
-            let listed = Listed { section: "go-live", item: *number, title, ok, how, problems, to_confirm };
+            let unmet = !problems.is_empty();
+            let listed = Listed { section: "go-live", item: *number, title, unmet, how, problems, to_confirm };
             text += &serde_json::to_string(&listed).map_err(Failure::failed)?;
             text.push('\n');
         }

@@ -16,7 +16,7 @@ use crate::{
     activity::Line,
     control::{
         Row,
-        rows::{CursorRow, DeliveryRow, EntryRow, FlowRow, NoticeRow},
+        rows::{CursorRow, DeliveryRow, EntryRow, FlowRow, NoticeRow, ToldRow},
     },
     words::sentence,
 };
@@ -78,6 +78,7 @@ impl<W: Write> Shown<W> {
             Row::Line(line) => writeln!(self.out, "{line}"),
             Row::Poll(row) => json(&mut self.out, row),
             Row::Notice(row) => json(&mut self.out, row),
+            Row::Told(row) => json(&mut self.out, row),
             Row::Status(row) => json(&mut self.out, row),
             Row::Flow(row) => json(&mut self.out, row),
             Row::Cursor(row) => json(&mut self.out, row),
@@ -99,6 +100,10 @@ impl<W: Write> Shown<W> {
             // The sentence at the end says it all.
             Row::Poll(_) => Ok(()),
             Row::Notice(row) => self.notice(row),
+            Row::Told(ToldRow { target, why, .. }) => match why {
+                None => writeln!(self.out, "{target:<22}took it"),
+                Some(why) => writeln!(self.out, "{target:<22}did not take it: {why}"),
+            },
             Row::Status(row) => self.status(row),
             Row::Flow(row) => self.flow(row),
             Row::Cursor(row) => self.cursor(row),

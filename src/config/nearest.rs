@@ -30,7 +30,8 @@ pub(super) fn nearest_key<'a>(key: &str, known: impl Iterator<Item = &'a str> + 
     if let Some(meant) = nearest(name, own.clone().map(|other| split(other).1)) {
         return own.clone().find(|other| split(other).1 == meant);
     }
-    let namesake = known.clone().find(|other| split(other).1 == name);
+    // Of several the one that lies least deep.
+    let namesake = known.clone().filter(|other| split(other).1 == name).min_by_key(|other| other.matches('.').count());
     namesake.or_else(|| nearest(key, known.filter(|_| section.is_empty() || own.clone().next().is_none())))
 }
 

@@ -2,6 +2,7 @@
 //!
 //! How a single value is written stands in [`super::values`]; where it was given, in [`super::reading`].
 
+mod alerts;
 mod flows;
 mod inbox;
 mod systems;
@@ -37,6 +38,7 @@ pub(super) fn settings(reading: &mut Reading) -> Option<Settings> {
     let unapproved = reading.read_if_given("mapping.unapproved", values::unapproved);
     let delivery = delivery(reading);
     let activity_file = reading.path_if_given("activity.file");
+    let alerts = alerts::alerts(reading);
     // Last, because it looks at every secret file named so far.
     let state = state(reading);
 
@@ -62,6 +64,7 @@ pub(super) fn settings(reading: &mut Reading) -> Option<Settings> {
         delivery: delivery?,
         state: state?,
         activity_file: activity_file?,
+        alerts: alerts?,
     })
 }
 

@@ -20,7 +20,7 @@ use croner::{
 use ipnet::IpNet;
 use reqwest::{Url, header::HeaderName};
 
-use super::{ClosedCase, ConsentException, Environment, Rate, Unapproved, nearest::nearest};
+use super::{ClosedCase, ConsentException, Environment, Rate, Unapproved, alerts::MailTls, nearest::nearest};
 
 /// What would be right, following the name of the key.
 pub(super) type Wrong = String;
@@ -235,7 +235,7 @@ pub(super) fn primero_url(given: Given<'_>) -> Result<Url, Wrong> {
                  `\"https://cpims.example.org\"` (http is for this machine alone)";
     let url = given.text().and_then(|text| Url::parse(text).ok());
     let root = |url: &Url| {
-        let encrypted = url.scheme() == "https" || (url.scheme() == "http" && is_this_machine(url));
+        let encrypted = url.scheme() == "https" || (url.scheme() == "http" && url.host_str().is_some_and(is_this_machine));
         encrypted && names_only_a_place(url) && url.query().is_none() && !url.path().contains("/api/v2")
     };
     let mut url = url.filter(root).ok_or_else(|| wrong.to_owned())?;
@@ -256,12 +256,35 @@ pub(super) fn dtp_url(given: Given<'_>) -> Result<Url, Wrong> {
         .ok_or_else(|| wrong.to_owned())
 }
 
+/// Where messages are posted. The token travels in a header, never here.
+pub(super) fn webhook_url(given: Given<'_>) -> Result<Url, Wrong> {
+    let wrong = "must be an https address without user name, such as `\"https://alerts.example.org/hook\"` (http is for this \
+                 machine alone)";
+    let encrypted =
+        |url: &Url| url.scheme() == "https" || (url.scheme() == "http" && url.host_str().is_some_and(is_this_machine));
+    given
+        .text()
+        .and_then(|text| Url::parse(text).ok())
+        .filter(|url| encrypted(url) && names_only_a_place(url))
+        .ok_or_else(|| wrong.to_owned())
+}
+
+/// The name of a machine, or its address.
+pub(super) fn host(given: Given<'_>) -> Result<String, Wrong> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':');
+    given
+        .text()
+        .filter(|host| !host.is_empty() && host.chars().all(plain))
+        .map(str::to_owned)
+        .ok_or_else(|| "must be the name of a machine alone, such as `\"smtp.example.org\"`".to_owned())
+}
+
 fn names_only_a_place(url: &Url) -> bool {
     url.has_host() && url.username().is_empty() && url.password().is_none() && url.fragment().is_none()
 }
 
-fn is_this_machine(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
+/// Whether a host is this machine by its name or address.
+pub(super) fn is_this_machine(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
     host == "localhost" || address.is_ok_and(|address| address.to_canonical().is_loopback())
 }
@@ -313,6 +336,31 @@ pub(super) fn email(given: Given<'_>) -> Result<String, Wrong> {
         .filter(looks_right)
         .map(str::to_owned)
         .ok_or_else(|| "must be an e-mail address, such as `\"cpims@example.org\"`".to_owned())
+}
+
+/// A list of e-mail addresses; it may be empty.
+pub(super) fn emails(given: Given<'_>) -> Result<Vec<String>, Wrong> {
+    let wrong = "must be a list of e-mail addresses, such as `[\"cpims-duty@example.org\"]`";
+    let one = |text: &String| email(Given { value: Some(&ValueKind::from(text.as_str())), variable: false });
+    let items = list(given).map_err(|_| wrong.to_owned())?;
+    items.iter().map(one).collect::<Result<_, _>>().map_err(|_| wrong.to_owned())
+}
+
+/// A time of the day in the programme's zone, as the cron that comes then; `""` means none.
+pub(super) fn time_of_day_or_none(given: Given<'_>) -> Result<Option<Cron>, Wrong> {
+    let wrong = || "must be a time of the day, such as `\"07:30\"`; `\"\"` means none".to_owned();
+    let text = given.text().ok_or_else(wrong)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let time = NaiveTime::parse_from_str(text, "%H:%M").map_err(|_| wrong())?;
+    let daily = ValueKind::from(time.format("0 %M %H * * *").to_string());
+    cron(Given { value: Some(&daily), variable: false }).map(Some).map_err(|_| wrong())
+}
+
+/// `alerts.mail.tls`
+pub(super) fn mail_tls(given: Given<'_>) -> Result<MailTls, Wrong> {
+    one_of(given, &[("implicit", MailTls::Implicit), ("starttls", MailTls::StartTls), ("none", MailTls::None)])
 }
 
 /// `test` or `production`.

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use super::{
     Answer, Answers, Failure, Office, Only, Request, Row, coded, cursor, flows, ground, keeping, notice, poll,
-    rows::{DeliveryRow, EntryRow},
+    rows::{DeliveryRow, EntryRow, ToldRow},
     status, stopping,
 };
 use crate::{
     activity,
+    alerts::{Failed, Targets},
     referral::{DeliveryId, System, Walk},
     spool::{
         Error,
@@ -78,6 +79,7 @@ pub async fn execute(office: &Office, request: Request, account: &str, out: &Ans
         Request::Notice { id } => {
             notice::notice(office, DeliveryId(id), &signature(account, None, command), out).await.map(|()| None)
         }
+        Request::TestAlerts => test_alerts(office, &signature(account, None, command), out).await.map(Some),
         Request::Withdrawal { intervention, received, by } => {
             let number = intervention.parse().map_err(|error| Failure::usage(format!("--intervention: {error}")))?;
             notice::record(office, number, received, &signature(account, Some(by.as_str()), command)).await.map(Some)
@@ -91,6 +93,27 @@ pub async fn execute(office: &Office, request: Request, account: &str, out: &Ans
             let signed = signature(account, Some(by.as_str()), command);
             cursor::set(office, &walk, to, &reason, leave_unread, &signed).await.map(Some)
         }
+    }
+}
+
+/// Sends a test to each target and tells what came of it.
+async fn test_alerts(office: &Office, who: &str, out: &Answers) -> Result<String, Failure> {
+    let who = who.to_owned();
+    office.spool.write(move |tx| tx.tell_of_operator(&who, None, None)).await?;
+    let told = Targets::test(&office.settings, &office.clock).await?;
+    let (count, failed) = (told.len(), told.iter().filter(|(_, sent)| sent.is_err()).count());
+    let row = |(target, sent): (&str, Result<(), Failed>)| {
+        let why = sent.err().map(|why| why.to_string());
+        Row::Told(ToldRow { target: target.to_owned(), taken: why.is_none(), why })
+    };
+    send(told.into_iter().map(row).collect(), out).await;
+    let off = if office.settings.alerts.on { "" } else { "; `alerts.on` is false, so nothing but this test is sent" };
+    match (count, failed) {
+        (0, _) => Err(Failure::configuration(
+            "nobody is to be told (hint: give `alerts.webhook.url`, or `alerts.mail.server` with `from` and `to`)",
+        )),
+        (_, 0) => Ok(format!("every target took the test message{off}")),
+        (_, failed) => Err(Failure::outside(format!("{failed} of {count} targets did not take the test message{off}"))),
     }
 }
 

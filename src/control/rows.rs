@@ -31,12 +31,25 @@ pub enum Row {
     Poll(PollRow),
     /// What a withdrawal message needs.
     Notice(Box<NoticeRow>),
+    /// Whether a target took a test message.
+    Told(ToldRow),
     /// How the programme stands.
     Status(Box<StatusRow>),
     /// How a flow stands.
     Flow(FlowRow),
     /// How far a module was read.
     Cursor(CursorRow),
+}
+
+/// Whether a target took a test message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToldRow {
+    /// Which target.
+    pub target: String,
+    /// Whether it did.
+    pub taken: bool,
+    /// Why it did not.
+    pub why: Option<String>,
 }
 
 /// How a flow stands.

@@ -5,13 +5,14 @@ use std::{sync::Arc, time::Duration};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
+    activity::Outcome,
     dtp,
     health::Sign,
     mapping::Gap,
     primero,
     programme::Programme,
     reason::Reason,
-    referral::{Errand, System},
+    referral::{Errand, State, System},
     spool::{
         Error,
         delivery::Delivery,
@@ -74,6 +75,20 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// What is counted: the code of the outcome, or of the state that it leads to.
+    const fn code(&self) -> &'static str {
+        match self {
+            Self::Delivered => Outcome::Delivered.code(),
+            Self::Later { .. } => Outcome::Later.code(),
+            Self::Refused { .. } => Outcome::Refused.code(),
+            Self::Held { .. } => Outcome::Held.code(),
+            Self::Blocked { .. } => Outcome::Blocked.code(),
+            Self::Withheld(_) => State::Withheld.code(),
+            Self::NotNeeded(_) => State::NotNeeded.code(),
+            Self::Stopped(_) => State::Stopped.code(),
+        }
+    }
+
     /// Held, without fields and status.
     pub const fn held(reason: Reason) -> Self {
         Self::Held { reason, fields: Vec::new(), status: None }
@@ -113,6 +128,8 @@ pub struct Attempt {
     pub notes: Vec<Note>,
     /// Primero's service type, for the counters.
     pub service_type: Option<String>,
+    /// When it began, in monotonic time.
+    begun: Duration,
     signs: [Option<(Sign, Option<u16>)>; 2],
 }
 
@@ -120,7 +137,8 @@ impl Attempt {
     /// Begins an attempt.
     pub fn new(programme: Arc<Programme>, mut delivery: Delivery) -> Self {
         delivery.attempts += 1;
-        Self { programme, delivery, notes: Vec::new(), service_type: None, signs: [None; 2] }
+        let begun = programme.clock.monotonic();
+        Self { programme, delivery, notes: Vec::new(), service_type: None, begun, signs: [None; 2] }
     }
 
     /// Whether the errand's time is over.
@@ -180,8 +198,10 @@ impl Attempt {
 
     /// Puts the ending into the state; then the health of the systems hears what was seen of them.
     pub async fn conclude(self, verdict: Verdict) {
-        let Self { programme, delivery, notes, service_type, signs } = self;
+        let Self { programme, delivery, notes, service_type, begun, signs } = self;
         let now = programme.clock.now();
+        let took = programme.clock.monotonic().saturating_sub(begun);
+        programme.meters().attempted(delivery.errand.addressee(), verdict.code(), took);
         let (status, fields) = details(&verdict);
         let wrong = match &verdict {
             Verdict::Blocked { system, reason, status } => Some((*system, Sign::Wrong(*reason), *status)),

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     activity::Basis,
-    consent,
+    consent::{self, is_referred},
     decisions::{Decided, decisions_in},
     health::Leave,
     mapping::Gap,
@@ -137,6 +137,7 @@ async fn look_for_referrals(at: &mut Attempt, key: CaseKey, leaving: &mut Vec<Le
     for sent in watched {
         watch(at, &case, &referrals, sent).await?;
     }
+    note_near_miss(at, &case, &referrals).await?;
     // A row that cannot be read holds up no other referral, but as long as it is there nobody knows whether it asks something
     // of us: the look is made again, and is on the operator's list when it is late.
     let is_whole = referrals.is_whole();
@@ -155,6 +156,30 @@ async fn look_for_referrals(at: &mut Attempt, key: CaseKey, leaving: &mut Vec<Le
         leaving.extend(judge(at, &case, &case_id, referral).await?);
     }
     whole()
+}
+
+/// A service that is marked as referred to a listed agency, without a referral: whoever saved it may believe that it was sent.
+/// What is for others is noted nowhere, and as long as a referral cannot be read, nobody knows that there is none.
+async fn note_near_miss(at: &Attempt, case: &Case, referrals: &Referrals) -> Step<()> {
+    let programme = &at.programme;
+    let agencies = &programme.settings.referrals.implementing_agencies;
+    let has_referral = |service: &Document| {
+        let service = text(service, "unique_id");
+        referrals.readable().iter().any(|referral| service.is_some() && referral.service_record_id.as_deref() == service)
+    };
+    let missed = case.enabled
+        && referrals.is_whole()
+        && case.services().any(|service| {
+            is_referred(service)
+                && consent::listed(agencies, text(service, "service_implementing_agency"))
+                && !has_referral(service)
+        });
+    let key = case.key;
+    if at.state(programme.spool.read(|reading| reading.is_near_miss(key)))? == missed {
+        return Ok(());
+    }
+    let case_id = case.case_id();
+    at.state(programme.spool.write(move |tx| tx.near_miss(key, case_id, missed)).await)
 }
 
 /// A referral that was sent, or may have been: was it withdrawn since?

@@ -26,6 +26,11 @@ pub fn tls_client_config(roots: Option<&Path>, client: Option<&ClientCertificate
     })
 }
 
+/// The certificates of authorities in a PEM file, as DER.
+pub fn authorities(file: &Path) -> Result<Vec<Vec<u8>>, Error> {
+    Ok(certificates(file)?.into_iter().map(|certificate| certificate.to_vec()).collect())
+}
+
 /// TLS for the inbox's listener.
 pub fn tls_server_config(tls: &InboxTls) -> Result<ServerConfig, Error> {
     let pair = pair(&tls.certificate_file, &tls.key_file)?;

@@ -8,6 +8,7 @@ use rustls::{ClientConfig, ServerConfig};
 
 use super::StartError;
 use crate::{
+    alerts::{self, Targets},
     clock::Clock,
     config::{self, Settings},
     credentials::{self, Certificates, ClientCertificate, InboxKeys, Secret, StateKey},
@@ -59,6 +60,15 @@ impl fmt::Display for Objections {
 
 impl std::error::Error for Objections {}
 
+impl From<alerts::Unfit> for Objection {
+    fn from(unfit: alerts::Unfit) -> Self {
+        match unfit {
+            alerts::Unfit::Credentials(error) => Self::Credentials(error),
+            alerts::Unfit::Client { key, source } => Self::Client { key, source },
+        }
+    }
+}
+
 impl From<config::Problems> for Objections {
     fn from(problems: config::Problems) -> Self {
         Self(problems.0.into_iter().map(Objection::Settings).collect())
@@ -81,6 +91,7 @@ pub(super) struct Parts {
     pub settings: Settings,
     pub keys: Vec<StateKey>,
     pub inbox_tls: Option<ServerConfig>,
+    pub targets: Targets,
     mapping: Mapping,
     certificates: Certificates,
     password: Secret,
@@ -117,12 +128,14 @@ pub(super) fn judge(settings: Settings) -> Result<Parts, Objections> {
     let dtp_tls_next = kept(dtp_tls_next, &mut objections);
     let dtp_tls = kept(first.as_ref().map(dtp_tls).transpose(), &mut objections).flatten();
     let inbox_tls = kept(settings.inbox.tls.as_ref().map(credentials::tls_server_config).transpose(), &mut objections);
+    let targets = kept(Targets::of(&settings), &mut objections);
     let from = settings.dtp.next.as_ref().map(|next| next.from);
     let whole = || {
         Some(Parts {
             settings,
             keys: keys?,
             inbox_tls: inbox_tls?,
+            targets: targets?,
             mapping: mapping?,
             certificates: Certificates { first: first?, next: next?.and_then(|next| Some((from?, next))) },
             password: password?,

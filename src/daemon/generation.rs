@@ -1,4 +1,4 @@
-//! The loops around one programme: courier, walks, upkeep, care for the password. They begin and end together.
+//! The loops around one programme: courier, walks, upkeep, alerts, care for the password. They begin and end together.
 //!
 //! What they hand on to the next generation is what must not be broken off or come twice: attempts under way, and the timetables.
 
@@ -11,6 +11,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    alerts::Alerts,
     courier::{self, Attempts, Progress},
     primero,
     programme::Programme,
@@ -27,6 +28,7 @@ pub(super) struct Lasting {
     pub walks: Arc<Walks>,
     pub progress: Arc<watch::Sender<Progress>>,
     pub calendar: Arc<Mutex<Calendar>>,
+    pub alerts: Arc<Alerts>,
     /// The end of the process.
     pub end: CancellationToken,
 }
@@ -47,6 +49,7 @@ impl Generation {
         let stop = CancellationToken::new();
         let mut others = JoinSet::new();
         others.spawn(upkeep::run(Arc::clone(programme), Arc::clone(&lasting.calendar), stop.clone()));
+        others.spawn(Arc::clone(&lasting.alerts).run(Arc::clone(programme), stop.clone()));
         others.spawn(remember_password_probes(Arc::clone(programme), stop.clone()));
         let walks = Arc::clone(&lasting.walks);
         let walks = tokio::spawn(walks::run(Arc::clone(programme), walks, times, stop.clone(), lasting.end.clone()));

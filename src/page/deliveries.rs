@@ -118,7 +118,7 @@ fn asked(query: &Query, wrong: &mut Vec<(&'static str, &'static str)>) -> Asked 
         })
     }
     const ONE_OF: &str = "one of those in the list";
-    const NUMBER: &str = "1 to 64 of the characters A-Z a-z 0-9 - _ / .";
+    const NUMBER: &str = "1 to 64 of the characters A-Z a-z 0-9 . - _ /";
     let mut asked = Asked {
         flow: keep(query.get("flow", ONE_OF, Flow::from_code), wrong),
         state: keep(query.get("state", ONE_OF, referral::State::from_code), wrong),

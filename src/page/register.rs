@@ -49,7 +49,9 @@ impl Month {
     }
 
     fn from_code(code: &str) -> Option<Self> {
-        if code.len() != 7 {
+        let is_month = code.len() == 7
+            && code.bytes().enumerate().all(|(at, byte)| if at == 4 { byte == b'-' } else { byte.is_ascii_digit() });
+        if !is_month {
             return None;
         }
         NaiveDate::parse_from_str(&format!("{code}-01"), "%Y-%m-%d").ok().map(Self)

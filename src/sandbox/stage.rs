@@ -166,6 +166,9 @@ directory = "mappings/{programme}"
 [state]
 directory = "state"
 key_files = ["secrets/state.key"]
+
+[alerts]
+silence_after = "0s"
 "#,
             sha256 = hex::encode(Sha256::digest(INBOX_KEY)),
             primero = self.primero.url(),

@@ -48,6 +48,16 @@ codes! {
         ReferralsNotRead = "referrals_not_read",
         /// No reading of changed cases for decisions on UNHCR's requests has come to its end for too long.
         DecisionsNotRead = "decisions_not_read",
+        /// Nothing was taken or told of UNHCR's requests for too long.
+        ToPrimeroSilent = "to_primero_silent",
+        /// Nothing was taken or told of referrals to UNHCR for too long.
+        ToDtpSilent = "to_dtp_silent",
+        /// A referral, in either direction, that nobody has decided for too long.
+        Undecided = "undecided",
+        /// A service for UNHCR that is marked as referred without a referral.
+        NearMiss = "near_miss",
+        /// There is too little room on the disk.
+        DiskNearlyFull = "disk_nearly_full",
     }
 }
 

@@ -329,7 +329,8 @@ impl Tx<'_> {
         self.connection
             .prepare_cached("UPDATE deliveries SET watched = ?2 WHERE id = ?1 AND settled IS NOT NULL")?
             .execute((id.0, next.map(|time| time.timestamp_millis())))?;
-        Ok(())
+        // What is over needs no decision.
+        if next.is_none() { self.unlist(id, &[Kind::Undecided]) } else { Ok(()) }
     }
 }
 

@@ -136,6 +136,16 @@ CREATE TABLE entries (
 CREATE INDEX entries_open     ON entries (kind, delivery) WHERE closed IS NULL;
 CREATE INDEX entries_delivery ON entries (delivery) WHERE delivery IS NOT NULL;
 
+-- What was told to people outside.
+CREATE TABLE told (
+    target TEXT    NOT NULL,
+    topic  TEXT    NOT NULL,
+    about  INTEGER NOT NULL,        -- the entry; 0 is the topic as a whole
+    level  INTEGER NOT NULL,        -- how far it had come
+    time   INTEGER NOT NULL,
+    PRIMARY KEY (target, topic, about)
+) STRICT, WITHOUT ROWID;
+
 -- What happened, as in the activity log.
 CREATE TABLE story (
     delivery     INTEGER,

@@ -165,6 +165,9 @@ impl Tx<'_> {
             }
             Conclusion::NotNeeded { reason } => {
                 self.settle(&mut delivery, State::NotNeeded, Some(reason), Activity { event: Event::NotNeeded, ..line })?;
+                if delivery.errand == Errand::RecordDecision {
+                    self.decided(&delivery)?;
+                }
             }
             Conclusion::Stopped { reason, feedback } => {
                 self.settle(&mut delivery, State::Stopped, Some(reason), Activity { event: Event::Stopped, ..line })?;
@@ -207,8 +210,10 @@ impl Tx<'_> {
             }
             (Errand::ReportDecision, Some(number), _) => {
                 let status = about.decision.unwrap_or(Decision::Accepted);
-                self.know_status(number, about.case_key, status)
+                self.know_status(number, about.case_key, status)?;
+                self.decided(delivery)
             }
+            (Errand::RecordDecision, ..) => self.decided(delivery),
             (Errand::SendReferral, _, Some(referral)) => match &about.outgoing {
                 Some(outgoing) => {
                     self.unlist_withheld(referral, delivery.id)?;

@@ -277,7 +277,8 @@ impl Tx<'_> {
         let mut statement = self.connection.prepare_cached(
             "UPDATE entries SET alarmed = ?1
              WHERE closed IS NULL AND kind IN ('held', 'late', 'withdrawn_after_send', 'withdrawn_by_unhcr', 'number_already_delivered',
-                                            'not_stored', 'conflict', 'referrals_not_read', 'decisions_not_read')
+                                            'not_stored', 'conflict', 'referrals_not_read', 'decisions_not_read', 'to_primero_silent',
+                                            'to_dtp_silent', 'disk_nearly_full')
                AND coalesce(alarmed, CASE WHEN kind IN ('withdrawn_after_send', 'withdrawn_by_unhcr') THEN made ELSE 0 END) <= ?2
              RETURNING id, kind, reason",
         )?;

@@ -69,7 +69,12 @@ const fn not_read(entry: &Entry) -> Option<(&'static str, &'static str)> {
         | Kind::Differs
         | Kind::NotStored
         | Kind::NotTaken
-        | Kind::InboxRefused => return None,
+        | Kind::InboxRefused
+        | Kind::ToPrimeroSilent
+        | Kind::ToDtpSilent
+        | Kind::Undecided
+        | Kind::NearMiss
+        | Kind::DiskNearlyFull => return None,
     };
     let to_do = "`referrald check` says what is wrong with Primero or our role there; with `not_as_promised`, ask the Primero \
                  administrator for records that are damaged. It leaves by itself when a reading comes to its end. Phone if a \
@@ -100,6 +105,12 @@ fn title(entry: &Entry) -> &'static str {
         Kind::InboxRefused => "posts refused",
         Kind::ReferralsNotRead => "referrals in Primero not read",
         Kind::DecisionsNotRead => "decisions in Primero not read",
+        Kind::ToPrimeroSilent => "referrals from UNHCR: nothing taken or told for long",
+        Kind::ToDtpSilent => "referrals to UNHCR: nothing taken or told for long",
+        Kind::Undecided if flow2 => "sent to UNHCR and not decided",
+        Kind::Undecided => "referral from UNHCR not decided",
+        Kind::NearMiss => "a service for UNHCR without a referral",
+        Kind::DiskNearlyFull => "the disk is nearly full",
     }
 }
 

@@ -312,6 +312,27 @@ pub const fn words(reason: Reason) -> Words {
             "In CPIMS+ within 24 hours: revoke the request, write a note on the case, and close the service, and the case if it was opened for nothing else. Then `referrald deliveries resolve ID --by ROLE`.",
         ),
 
+        Reason::Silent => alarm(
+            "Nothing was taken or told in this flow for longer than `alerts.silence_after`.",
+            "Ask both sides whether there was nothing to send. If there was, `referrald check` looks at the connections, and `referrald activity` tells what was last seen. It leaves by itself.",
+        ),
+        Reason::DecisionNotReported => note(
+            "A referral from UNHCR has been in Primero for a week or more, and no decision on it was reported.",
+            "Ask the owner of the case to accept or reject it in Primero; the decision then goes to UNHCR by itself, and this leaves the list. If it was told in another way, `referrald deliveries resolve ID --by ROLE`.",
+        ),
+        Reason::DecisionNotTold => note(
+            "UNHCR took a referral a week or more ago, and has told no decision on it.",
+            "Ask UNHCR's focal point what was decided. When the decision comes, this leaves the list by itself. If it was told in another way, `referrald deliveries resolve ID --by ROLE`.",
+        ),
+        Reason::ServiceNotReferred => note(
+            "A service of this case is for UNHCR and marked as referred, but there is no referral of it: nothing reaches UNHCR.",
+            "Ask the case worker to refer the service in Primero, or to correct it. It leaves by itself when the case is right.",
+        ),
+        Reason::DiskNearlyFull => alarm(
+            "There is less room on the disk of the state than `alerts.disk_free`. When it is full, nothing more can be taken.",
+            "Make room. It leaves by itself.",
+        ),
+
         // Withdrawal after sending.
         Reason::ReferralRevoked => note(
             "The referral was revoked in Primero after it was sent. UNHCR has NOT been told by this system.",

@@ -18,7 +18,7 @@ use tracing::{level_filters::LevelFilter, subscriber::DefaultGuard};
 use tracing_subscriber::{filter::Targets, fmt::MakeWriter, layer::SubscriberExt};
 
 use crate::{
-    flow2::child_referred,
+    flow2::{child_referred, service},
     world::{World, intervention},
 };
 
@@ -90,9 +90,17 @@ fn row(change: Value) -> Value {
 }
 
 /// A world with an open entry of this kind, which nothing but a person takes away within a few days.
-async fn with_entry(kind: Kind) -> World {
-    let long = [("REFERRALD__FLOW1__HOLD_FOR", "6 days"), ("REFERRALD__DELIVERY__GIVE_UP_AFTER", "6 days")];
-    let world = World::with(if kind == Kind::Stopped { &[] } else { &long }).await;
+pub async fn with_entry(kind: Kind, settings: &[(&str, &str)]) -> World {
+    let mut settings = settings.to_vec();
+    if kind != Kind::Stopped {
+        settings.extend([("REFERRALD__FLOW1__HOLD_FOR", "6 days"), ("REFERRALD__DELIVERY__GIVE_UP_AFTER", "6 days")]);
+    }
+    match kind {
+        Kind::ToPrimeroSilent | Kind::ToDtpSilent => settings.push(("REFERRALD__ALERTS__SILENCE_AFTER", "1h")),
+        Kind::DiskNearlyFull => settings.push(("REFERRALD__ALERTS__DISK_FREE", "1 PiB")),
+        _ => {}
+    }
+    let world = World::with(&settings).await;
     let staff = world.stage.primero.staff(CASE_WORKER);
     match kind {
         Kind::Held => {
@@ -174,6 +182,20 @@ async fn with_entry(kind: Kind) -> World {
             assert!(world.try_walk(walk).await.is_err());
             world.clock.advance(4 * HOUR);
         }
+        Kind::ToPrimeroSilent | Kind::ToDtpSilent => {
+            world.pass(Duration::ZERO).await;
+            world.clock.advance(2 * HOUR);
+        }
+        Kind::Undecided => {
+            world.refer(row(json!({}))).await;
+            world.clock.advance(7 * DAY);
+        }
+        Kind::NearMiss => {
+            let case = world.register(json!({}));
+            staff.add_service(case, service(json!({ "service_status_referred": true })));
+            world.walk(Walk::Referrals).await;
+        }
+        Kind::DiskNearlyFull => {}
     }
     world
 }
@@ -187,7 +209,10 @@ const fn bell(kind: Kind) -> Option<Duration> {
         | Kind::Conflict
         | Kind::NotStored
         | Kind::ReferralsNotRead
-        | Kind::DecisionsNotRead => Some(Duration::ZERO),
+        | Kind::DecisionsNotRead
+        | Kind::ToPrimeroSilent
+        | Kind::ToDtpSilent
+        | Kind::DiskNearlyFull => Some(Duration::ZERO),
         Kind::WithdrawnAfterSend | Kind::WithdrawnByUnhcr => Some(DAY),
         Kind::Refused
         | Kind::Withheld
@@ -195,7 +220,9 @@ const fn bell(kind: Kind) -> Option<Duration> {
         | Kind::ChangedAfterDelivery
         | Kind::Differs
         | Kind::NotTaken
-        | Kind::InboxRefused => None,
+        | Kind::InboxRefused
+        | Kind::Undecided
+        | Kind::NearMiss => None,
     }
 }
 
@@ -203,7 +230,7 @@ const fn bell(kind: Kind) -> Option<Duration> {
 async fn every_entry_with_a_bell_is_said_at_once_and_daily_until_it_is_resolved_and_the_others_never() {
     for kind in Kind::ALL {
         let alarms = Alarms::hear();
-        let world = with_entry(*kind).await;
+        let world = with_entry(*kind, &[]).await;
         world.pass(Duration::ZERO).await;
         let entry = world.entries().into_iter().find(|entry| entry.kind == *kind).unwrap_or_else(|| panic!("no {kind}"));
         let first = bell(*kind);

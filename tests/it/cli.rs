@@ -1,5 +1,6 @@
 //! The command line as an operator meets it: the real binary, its texts and its exit codes.
 
+mod alerts;
 mod check;
 mod documented;
 mod flows;
@@ -95,6 +96,8 @@ fn every_command_explains_itself_with_an_example() {
         "deliveries stop",
         "deliveries resolve",
         "notice",
+        "alerts",
+        "alerts test",
         "healthy",
         "notice record",
         "status",

@@ -500,12 +500,24 @@ async fn the_admin_pages_tell_how_things_stand() {
         serde_json::from_str::<Value>(&page).unwrap(),
         json!({
             "ready": true, "why": null, "primero": well, "dtp": well,
-            "flows": { "to_primero": true, "to_dtp": true }, "waiting": 0,
+            "flows": { "to_primero": "on", "to_dtp": "on" }, "waiting": 0, "oldest": null, "operator_list": {},
+            "last_walk": { "referrals": null, "decisions": null },
+            "agreement_until": "2099-12-31T20:59:59Z", "certificate_until": "2090-01-01T00:00:00Z",
         })
     );
     world.stage.dtp.answer_with(403);
     world.refer(first(1)).await;
+    world.walk(Walk::Referrals).await;
     world.pass(5 * MINUTE).await;
+    let (status, page) = world.page("/readyz").await;
+    assert_eq!(status, StatusCode::OK, "a system that is blocked is content, not status");
+    let page: Value = serde_json::from_str(&page).unwrap();
+    assert_eq!(
+        page["dtp"],
+        json!({ "state": "blocked", "reason": "forbidden", "since": "2026-03-02T08:00:00Z", "next_probe": "2026-03-02T08:10:00Z" })
+    );
+    assert_eq!((&page["waiting"], &page["oldest"]), (&json!(1), &json!("2026-03-02T08:00:00Z")));
+    assert_eq!(page["last_walk"], json!({ "referrals": "2026-03-02T08:00:00Z", "decisions": null }));
     let (status, page) = world.page("/metrics").await;
     assert_eq!(status, StatusCode::OK);
     for line in [

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot unwrap has found something")]
 
 mod alarms;
+mod alerts;
 mod bad_days;
 mod cli;
 mod consent_proof;
@@ -20,6 +21,7 @@ mod held;
 mod house;
 mod inbox;
 mod matrix;
+mod metrics;
 mod page;
 mod play;
 mod privacy;

@@ -167,6 +167,7 @@ impl World {
         self.clock.advance(time);
         self.daemon().upkeep().await.expect("upkeep works");
         self.settle().await;
+        self.daemon().tell().await.expect("the state can be read");
     }
 
     /// Posts to the inbox with the right key; gives status and answer.

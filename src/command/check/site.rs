@@ -6,6 +6,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::{Findings, Problem};
 use crate::{
+    alerts::{Targets, Unfit},
     config::Settings,
     credentials::{self, Certificates, ClientCertificate, Secret, Validity},
     mapping::{Mapping, examples},
@@ -35,6 +36,9 @@ pub(super) fn configuration(settings: &Settings, now: DateTime<Utc>) -> Findings
             notes.push(format!("`{key}` is off: this flow rests"));
         }
     }
+    if !settings.alerts.on {
+        notes.push("`alerts.on` is false: what needs a person is told by the operator's list and the log alone".to_owned());
+    }
     Findings { problems, notes }
 }
 
@@ -61,6 +65,12 @@ pub(super) fn credentials(settings: &Settings, now: DateTime<Utc>) -> (Findings,
         if !problems.contains(&problem) {
             problems.push(problem);
         }
+    }
+    if let Err(unfit) = Targets::of(settings) {
+        problems.push(match unfit {
+            Unfit::Credentials(error) => Problem::outside(error),
+            Unfit::Client { .. } => Problem::configuration(unfit),
+        });
     }
     let certificate = certificate.ok();
     let next = settings.dtp.next.as_ref().map(|next| next.from).zip(next.ok().flatten());

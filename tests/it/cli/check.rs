@@ -13,7 +13,7 @@ async fn check(world: &World, variables: &[(&str, &str)]) -> Answered {
     with(world, "check", &all).await
 }
 
-fn problems(answered: &Answered) -> Vec<String> {
+pub fn problems(answered: &Answered) -> Vec<String> {
     let of = |row: &Value| {
         let problems = row["problems"].as_array().expect("a list").clone();
         problems.into_iter().map(|problem| problem.as_str().expect("a sentence").to_owned())
@@ -152,6 +152,8 @@ async fn the_checklist_for_going_live_says_of_nine_items_how_each_is_met_and_wha
     assert!(items[4].1[0].contains("`environment` is"), "{items:?}");
     for row in checked.rows.iter().filter(|row| row["section"] == "go-live") {
         let told = |key: &str| row[key].as_str().is_some_and(|text| !text.is_empty());
+        let problems = row["problems"].as_array().map_or(0, Vec::len);
+        assert_eq!(row["unmet"], Value::Bool(problems > 0));
         assert!(told("title") && told("to_confirm") && row["how"].as_array().is_some_and(|how| !how.is_empty()), "{row}");
     }
 

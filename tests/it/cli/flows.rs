@@ -58,7 +58,7 @@ async fn a_paused_flow_takes_no_posts_and_what_waits_waits_until_it_goes_on() {
     world.walk(Walk::Referrals).await;
     assert_eq!(sent_ids(&world), [child.2], "the other flow goes on");
     let ready: Value = serde_json::from_str(&world.page("/readyz").await.1).expect("JSON");
-    assert_eq!((&ready["ready"], &ready["flows"]["to_primero"]), (&json!(true), &json!(false)));
+    assert_eq!((&ready["ready"], &ready["flows"]["to_primero"]), (&json!(true), &json!("paused")));
 
     let again = done(&on(&world, "flow pause to_primero --by somebody~else").await);
     assert!(again.contains("is paused already since 2026-03-02 ") && again.contains(", by CPIMS+ focal point; "), "{again}");

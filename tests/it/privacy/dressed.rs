@@ -34,7 +34,7 @@ const NO_RECORD: [(&str, &str, &str); 6] = [
     ("Subject", "", "what a change of a mapping is about; its `Value` is a name"),
 ];
 /// Texts in rooms through which records go, and what they are.
-const NO_VALUE: [(&str, &str); 35] = [
+const NO_VALUE: [(&str, &str); 40] = [
     ("text_identifier", "the number of an intervention or of a case"),
     ("NotTaken", "where an item stands in a post"),
     ("Approval", "an approval in a mapping file"),
@@ -70,9 +70,28 @@ const NO_VALUE: [(&str, &str); 35] = [
     ("Fields", "names of fields"),
     ("Standing", "codes"),
     ("OutgoingId", "an id"),
+    ("Learnt", "names of fields"),
+    ("Agreement", "settings"),
+    ("Key", "the name of a key in the settings"),
+    ("Now", "the name of the programme"),
+    ("Words", "names of settings, and what to do"),
 ];
-/// The same for the state: ids, codes and names of fields.
-const OF_THE_STATE: [&str; 8] = ["OpenError", "About", "Entry", "NewEntry", "Found", "Report", "Note", "Sealed"];
+/// The same for the state: ids, codes, roles, and names of fields, keys, modules and kinds of service.
+const OF_THE_STATE: [&str; 13] = [
+    "OpenError",
+    "About",
+    "Entry",
+    "NewEntry",
+    "Found",
+    "Report",
+    "Note",
+    "Sealed",
+    "Cursor",
+    "KeysRefused",
+    "OfMonth",
+    "Pause",
+    "Rotated",
+];
 
 /// A type with a derived `Debug`: its name and, of each line of its body that holds one, the type.
 struct Derived {
