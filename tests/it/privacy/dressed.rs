@@ -34,7 +34,7 @@ const NO_RECORD: [(&str, &str, &str); 6] = [
     ("Subject", "", "what a change of a mapping is about; its `Value` is a name"),
 ];
 /// Texts in rooms through which records go, and what they are.
-const NO_VALUE: [(&str, &str); 43] = [
+const NO_VALUE: [(&str, &str); 42] = [
     ("text_identifier", "the number of an intervention or of a case"),
     ("NotTaken", "where an item stands in a post"),
     ("Approval", "an approval in a mapping file"),
@@ -68,7 +68,6 @@ const NO_VALUE: [(&str, &str); 43] = [
     ("Referral", "the id of a service item"),
     ("Service", "the id of a service item"),
     ("Fields", "names of fields"),
-    ("Standing", "codes"),
     ("OutgoingId", "an id"),
     ("Learnt", "names of fields"),
     ("Agreement", "settings"),
