@@ -84,7 +84,7 @@ enum Part {
 #[derive(Debug)]
 enum Way {
     Hook(Arc<Hook>),
-    Post(Post),
+    Post(Box<Post>),
 }
 
 /// Somebody who is told.
@@ -138,11 +138,11 @@ impl Targets {
             let first = Post::of(alerts, mail)?;
             let focal_point = first.to(&mail.daily_list_to)?.unwrap_or_else(|| first.clone());
             if let Some(second) = first.to(&mail.second_stage_to)? {
-                add("mail_second_stage", Part::Second, Way::Post(second));
+                add("mail_second_stage", Part::Second, Way::Post(Box::new(second)));
             }
-            add("mail", Part::First, Way::Post(first));
+            add("mail", Part::First, Way::Post(Box::new(first)));
             if daily {
-                add("mail_daily_list", Part::Daily, Way::Post(focal_point));
+                add("mail_daily_list", Part::Daily, Way::Post(Box::new(focal_point)));
             }
         }
         Ok(Self(targets))
