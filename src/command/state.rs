@@ -122,8 +122,11 @@ async fn backup(settings: &Settings, file: &Path, for_move: bool, clock: Clock) 
     }
     let copied = copy_out(&settings.state.directory, file, for_move, clock.now()).map_err(refused)?;
     // The copy is good whether or not this can be noted; but somebody should know that it cannot.
-    ask(settings, clock, Request::Copied { for_move }).await?;
     let file = file.display();
+    ask(settings, clock, Request::Copied { for_move }).await.map_err(|failure| Failure {
+        said: format!("{file}: the copy is whole, but that it was taken could not be noted: {failure}"),
+        ..failure
+    })?;
     Ok(if for_move {
         format!(
             "{file}: everything, with the sealed content of {} deliveries that wait (hint: nothing may go on here once the copy is used: \

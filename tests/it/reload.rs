@@ -336,7 +336,7 @@ async fn a_next_certificate_that_does_not_fit_is_refused_with_every_reason() {
     };
     let lacking = read("thumbprint = \"x\"").expect_err("it is refused").to_string();
     let keys: Vec<&str> = lacking.lines().filter_map(|line| line.split('`').nth(1)).collect();
-    assert_eq!(keys, ["dtp.next.thumbprint"]);
+    assert_eq!(keys, ["dtp.next.thumbprint", "dtp.next.key_file", "dtp.next.from"]);
     let lacking = read("key_file = \"secrets/next.key\"").expect_err("it is refused").to_string();
     assert!(lacking.contains("`dtp.next.from` is missing"), "{lacking}");
     let wrong_key = read("key_file = \"secrets/client.key.pem\", from = \"2026-04-01\"");

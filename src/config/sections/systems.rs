@@ -95,19 +95,18 @@ fn next(reading: &mut Reading, zone: Tz) -> Option<Option<NextCertificate>> {
     let key_file = reading.secret_file_if_given("dtp.next.key_file");
     let thumbprint = reading.read_if_given("dtp.next.thumbprint", values::thumbprint);
     let from = reading.read_if_given("dtp.next.from", values::moment(zone, Edge::First));
-    let (certificate_file, key_file, thumbprint, from) = (certificate_file?, key_file?, thumbprint?, from?);
-    if certificate_file.is_none() && key_file.is_none() && thumbprint.is_none() && from.is_none() {
+    let absent = [
+        ("certificate_file", matches!(certificate_file, Some(None))),
+        ("key_file", matches!(key_file, Some(None))),
+        ("from", matches!(from, Some(None))),
+    ];
+    if absent.iter().all(|(_, absent)| *absent) && matches!(thumbprint, Some(None)) {
         return Some(None);
     }
-    for (key, missing) in
-        [("certificate_file", certificate_file.is_none()), ("key_file", key_file.is_none()), ("from", from.is_none())]
-    {
-        if missing {
-            reading.refuse(
-                &format!("dtp.next.{key}"),
-                "is missing: a certificate that is to come needs its file, its key and a moment",
-            );
-        }
+    for (key, _) in absent.into_iter().filter(|(_, absent)| *absent) {
+        reading
+            .refuse(&format!("dtp.next.{key}"), "is missing: a certificate that is to come needs its file, its key and a moment");
     }
-    Some(Some(NextCertificate { certificate_file: certificate_file?, key_file: key_file?, thumbprint, from: from? }))
+    let thumbprint = thumbprint?;
+    Some(Some(NextCertificate { certificate_file: certificate_file??, key_file: key_file??, thumbprint, from: from?? }))
 }
