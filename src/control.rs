@@ -200,27 +200,7 @@ impl Request {
     /// Whether it needs Primero, so that without a daemon a whole programme must be put together.
     #[must_use]
     pub const fn needs_primero(&self) -> bool {
-        match self {
-            Self::Poll { .. } | Self::Notice { .. } => true,
-            Self::List { .. }
-            | Self::Show { .. }
-            | Self::Retry { .. }
-            | Self::Release { .. }
-            | Self::Stop { .. }
-            | Self::Resolve { .. }
-            | Self::Activity { .. }
-            | Self::TestAlerts => false,
-            Self::Withdrawal { .. }
-            | Self::Status
-            | Self::Flows
-            | Self::Pause { .. }
-            | Self::Resume { .. }
-            | Self::Cursors
-            | Self::MoveCursor { .. }
-            | Self::Rotate { .. }
-            | Self::EraseParcels
-            | Self::Copied { .. } => false,
-        }
+        matches!(self, Self::Poll { .. } | Self::Notice { .. })
     }
 }
 

@@ -5,7 +5,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     io,
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{MetadataExt, OpenOptionsExt, chown},
     path::{Path, PathBuf},
 };
 
@@ -99,9 +99,17 @@ pub fn copy_in(from: &Path, directory: &Path) -> Result<Copied, CopyError> {
         Err(error) => return Err(failed(error)),
     }
     let lock = lock(directory)?;
-    let copied = copy(from, &directory.join("state.sqlite"), true, |_| Ok(()));
+    let copied = copy(from, &directory.join("state.sqlite"), true, |_| Ok(()))?;
+    // Root restores for the account that owns the directory, and nobody else could give the files away.
+    let owner = fs::metadata(directory).map_err(failed)?;
+    for name in ["state.sqlite", "lock"] {
+        let file = directory.join(name);
+        if fs::metadata(&file).map_err(failed)?.uid() != owner.uid() {
+            chown(&file, Some(owner.uid()), Some(owner.gid())).map_err(failed)?;
+        }
+    }
     drop(lock);
-    copied
+    Ok(copied)
 }
 
 /// The directory in which a file lies, or would lie.

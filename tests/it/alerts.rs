@@ -274,6 +274,7 @@ async fn a_flow_is_silent_when_nothing_was_taken_or_told_since_it_is_on() {
     assert_eq!(world.list(), ["to_primero_silent silent", "undecided decision_not_reported", "undecided decision_not_told"]);
     let settings = with_hook(&hook, &[silence]);
     world.restart_with(&settings).await;
+    world.pass(Duration::ZERO).await;
     world.pass(DAY).await;
     assert!(!world.list().contains(&"to_dtp_silent silent".to_owned()));
     world.pass(DAY).await;

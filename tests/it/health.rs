@@ -51,7 +51,7 @@ async fn three_faults_in_a_row_from_different_errands_make_a_system_unwell_until
         assert!(fault.met() <= 6, "nobody is asked again before a pause is over");
         let (status, page) = world.page("/readyz").await;
         assert_eq!(status, StatusCode::OK);
-        assert_eq!(serde_json::from_str::<Value>(&page).unwrap()["dtp"], json!({ "state": "unwell" }));
+        assert_eq!(serde_json::from_str::<Value>(&page).unwrap()["dtp"]["state"], "unwell");
 
         world.stage.dtp.log().clear();
         for _ in 0..20 {

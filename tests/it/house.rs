@@ -291,6 +291,21 @@ fn words_that_mean_something_else_in_this_field_are_not_used() {
 }
 
 #[test]
+fn the_unit_for_several_programmes_is_the_unit_for_one_with_places_of_its_own() {
+    let unit = |name: &str| {
+        let text = fs::read_to_string(root().join("deploy").join(name)).unwrap();
+        text[text.find("[Unit]").unwrap()..].to_owned()
+    };
+    let several = unit("referrald@.service");
+    assert!(several.contains("%i"));
+    let one = several
+        .replace("/etc/referrald/%i/", "/etc/referrald/")
+        .replace("referrald-%i", "referrald")
+        .replace(", programme %i", "");
+    assert_eq!(one, unit("referrald.service"));
+}
+
+#[test]
 fn links_between_documents_lead_somewhere() {
     let mut links = 0;
     let documents = files("docs", "md")

@@ -32,7 +32,7 @@ fn settle(world: &World, count: i64) {
         for n in 0..count {
             let id = last + 1 + n;
             let made = first + n * (170 * 86_400_000 / count);
-            let errand = if n % 2 == 0 { "open_intervention" } else { "send_feedback" };
+            let errand = if n % 2 == 0 { "report_decision" } else { "send_feedback" };
             let (state, reason) = if n % 500 == 0 { ("refused", Some("invalid_values")) } else { ("delivered", None) };
             let (number, case) =
                 (format!("989-26-TEST-{:07}", n / 2), format!("{:032x}", 0x9e37_79b9_7f4a_7c15_u64.wrapping_mul((n / 2) as u64)));

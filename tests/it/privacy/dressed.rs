@@ -34,7 +34,7 @@ const NO_RECORD: [(&str, &str, &str); 6] = [
     ("Subject", "", "what a change of a mapping is about; its `Value` is a name"),
 ];
 /// Texts in rooms through which records go, and what they are.
-const NO_VALUE: [(&str, &str); 40] = [
+const NO_VALUE: [(&str, &str); 42] = [
     ("text_identifier", "the number of an intervention or of a case"),
     ("NotTaken", "where an item stands in a post"),
     ("Approval", "an approval in a mapping file"),
@@ -68,16 +68,18 @@ const NO_VALUE: [(&str, &str); 40] = [
     ("Referral", "the id of a service item"),
     ("Service", "the id of a service item"),
     ("Fields", "names of fields"),
-    ("Standing", "codes"),
     ("OutgoingId", "an id"),
     ("Learnt", "names of fields"),
     ("Agreement", "settings"),
     ("Key", "the name of a key in the settings"),
     ("Now", "the name of the programme"),
     ("Words", "names of settings, and what to do"),
+    ("Books", "names of targets and of what they were told"),
+    ("Failed", "why a message could not be sent, in our words"),
+    ("Letterhead", "the name of the programme"),
 ];
 /// The same for the state: ids, codes, roles, and names of fields, keys, modules and kinds of service.
-const OF_THE_STATE: [&str; 13] = [
+const OF_THE_STATE: [&str; 14] = [
     "OpenError",
     "About",
     "Entry",
@@ -91,6 +93,7 @@ const OF_THE_STATE: [&str; 13] = [
     "OfMonth",
     "Pause",
     "Rotated",
+    "Told",
 ];
 
 /// A type with a derived `Debug`: its name and, of each line of its body that holds one, the type.
