@@ -1,7 +1,7 @@
 //! Puts the rooms together, runs the loops, drains them, and lets other settings take over while the doors stay open.
 //!
 //! What lives as long as the process stands in [`Daemon`]: listeners, state, control socket. The loops around one programme are
-//! a [`Generation`], which is exchanged as a whole.
+//! a generation, which is exchanged as a whole.
 
 mod assembly;
 mod generation;
