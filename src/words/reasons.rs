@@ -99,7 +99,7 @@ pub const fn words(reason: Reason) -> Words {
         ),
         Reason::ConsentException => note(
             "The referral was made by exception, without consent.",
-            "Let the responsible person decide. To send it: `referrald deliveries release ID --ground vital_interests|best_interests --decided-by ROLE`; else revoke it in Primero.",
+            "Let the responsible person decide. To send it: `referrald deliveries release ID --ground GROUND --decided-by ROLE`, where GROUND is vital_interests or best_interests; else revoke it in Primero.",
         ),
         Reason::RestrictionRecorded => note(
             "A restriction on sharing is recorded on the case.",
