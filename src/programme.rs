@@ -14,6 +14,9 @@ use std::{
     time::Duration,
 };
 
+use backon::BackoffBuilder;
+use chrono::{DateTime, Utc};
+
 use crate::{
     activity::{Activity, Event},
     clock::Clock,
@@ -29,8 +32,6 @@ use crate::{
     referral::{CaseKey, DeliveryId, Flow, System},
     spool::{Spool, seal::Digest, upkeep::StoredBlock},
 };
-use backon::BackoffBuilder;
-use chrono::{DateTime, Utc};
 
 /// Everything that the loops share.
 pub struct Programme {

@@ -98,9 +98,9 @@ fn state(programme: &Programme, registry: &mut Registry) -> Result<(), Error> {
     let help = "When a reading of changed cases last came to its end";
     registry.register_with_unit("walk_last_success_timestamp", help, Unit::Seconds, walks.clone());
 
-    let (standing, ended, open, unsettled) = programme
-        .spool
-        .read(|reading| Ok((reading.standing()?, reading.settled()?, reading.open_entries()?, reading.oldest_unsettled()?)))?;
+    let (standing, ended, open, unsettled) = programme.spool.read(|reading| {
+        Ok((reading.unsettled_counts()?, reading.settled()?, reading.open_by_kind()?, reading.oldest_unsettled()?))
+    })?;
     for walk in Walk::ALL {
         if let Some(walked) = programme.spool.read(|reading| reading.walked(*walk))? {
             walks.get_or_create(&OfWalk { walk: walk.code() }).set(walked.timestamp());
@@ -112,13 +112,14 @@ fn state(programme: &Programme, registry: &mut Registry) -> Result<(), Error> {
         }
     }
     for (errand, state, count) in standing {
-        deliveries.get_or_create(&Standing { errand, state }).set(i64::try_from(count).unwrap_or(i64::MAX));
+        let standing = Standing { errand: errand.code().to_owned(), state: state.code().to_owned() };
+        deliveries.get_or_create(&standing).set(i64::try_from(count).unwrap_or(i64::MAX));
     }
     for kind in Kind::ALL {
         entries.get_or_create(&Entries { kind: kind.code() }).set(0);
     }
-    for entry in open {
-        entries.get_or_create(&Entries { kind: entry.kind.code() }).inc();
+    for (kind, count) in open {
+        entries.get_or_create(&Entries { kind: kind.code() }).set(i64::try_from(count).unwrap_or(i64::MAX));
     }
     if let Some(made) = unsettled {
         oldest.set((programme.clock.now() - made).as_seconds_f64());

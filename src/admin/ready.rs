@@ -35,10 +35,8 @@ pub(super) async fn page(State((in_force, walks)): State<(InForce, Arc<Walks>)>)
     programme.note_storing(why.is_none());
     let mut content = json!({ "ready": why.is_none(), "why": why });
     let told = now.and_then(|now| {
-        let mut list = BTreeMap::<&str, u64>::new();
-        for entry in spool.read(|reading| reading.open_entries())? {
-            *list.entry(entry.kind.code()).or_default() += 1;
-        }
+        let open = spool.read(|reading| reading.open_by_kind())?;
+        let list = open.iter().map(|(kind, count)| (kind.code(), *count)).collect();
         Ok::<_, Error>(told(&now, &list, spool.shared().agenda().len()))
     });
     if let (Some(content), Ok(told)) = (content.as_object_mut(), told) {

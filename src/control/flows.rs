@@ -7,22 +7,22 @@ use crate::{
     activity::{Activity, Event},
     referral::Flow,
     spool::pause::{Pause, Pausing},
-    standing::{self, FlowState},
+    standing::{self, FlowNow, FlowState},
 };
 
 /// Both flows.
 pub(super) async fn list(office: &Office, out: &Answers) -> Result<(), Failure> {
-    let rows = rows(office)?;
+    let flows = standing::flows(&office.settings, &office.spool, office.clock.now());
+    let rows = rows(office, &flows)?;
     send(rows.into_iter().map(Row::Flow).collect(), out).await;
     Ok(())
 }
 
-/// How both flows stand.
-pub(super) fn rows(office: &Office) -> Result<Vec<FlowRow>, Failure> {
+/// The flows as they stand, and how much waits in each.
+pub(super) fn rows(office: &Office, flows: &[FlowNow]) -> Result<Vec<FlowRow>, Failure> {
     let waiting = office.spool.read(|reading| reading.waiting_by_flow())?;
-    let flows = standing::flows(&office.settings, &office.spool, office.clock.now());
     let waits = |flow: Flow| waiting.iter().find(|(of, _)| *of == flow).map_or(0, |(_, count)| *count);
-    Ok(flows.into_iter().map(|now| FlowRow::new(now.clone(), waits(now.flow))).collect())
+    Ok(flows.iter().map(|now| FlowRow::new(now.clone(), waits(now.flow))).collect())
 }
 
 /// Pauses a flow. What is being attempted is finished first.

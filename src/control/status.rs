@@ -161,7 +161,7 @@ async fn gather(office: &Office) -> Result<StatusRow, Failure> {
         runs_since: daemon.map(|_| office.spool.shared().opened()),
         needs_a_person: Vec::new(),
         systems: now.systems.iter().map(system).collect(),
-        flows: flows::rows(office)?,
+        flows: flows::rows(office, &now.flows)?,
         waiting: waiting.into_iter().map(waiting_row).collect(),
         list: list.into_iter().map(|(kind, count)| (kind.code().to_owned(), count)).collect(),
         walks: now.walks.iter().map(walk).collect(),

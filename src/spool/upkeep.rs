@@ -130,15 +130,6 @@ impl Reading<'_> {
     }
 
     /// How many unsettled deliveries are in each state; what is settled stands in the counters.
-    pub fn standing(&self) -> Result<Vec<(String, String, u64)>, Error> {
-        let mut statement = self.connection.prepare(
-            "SELECT errand, state, count(*) FROM deliveries WHERE settled IS NULL GROUP BY errand, state ORDER BY 1, 2",
-        )?;
-        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-        Ok(rows.collect::<Result<_, _>>()?)
-    }
-
-    /// The same, in the words of the program.
     pub fn unsettled_counts(&self) -> Result<Vec<(Errand, State, u64)>, Error> {
         let mut statement = self.connection.prepare_cached(
             "SELECT errand, state, count(*) FROM deliveries WHERE settled IS NULL GROUP BY errand, state ORDER BY 1, 2",
