@@ -268,7 +268,8 @@ async fn an_ending_that_could_not_be_written_is_offered_again_and_nothing_is_don
     }
     assert_eq!(world.told_dtp().len(), 1);
     other.execute_batch("ROLLBACK").unwrap();
-    world.pass(MINUTE).await;
+    // The attempt is under way until its ending stands.
+    world.advance(MINUTE).await;
     assert_eq!(world.told_dtp().len(), 1, "DTP is not told twice");
     assert_eq!(world.events().iter().filter(|event| *event == "feedback_sent").count(), 1);
     world.end().await;

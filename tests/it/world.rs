@@ -162,8 +162,15 @@ impl World {
         self.daemon().idle().await;
     }
 
-    /// Lets time pass, and everything happen that is due by then.
+    /// Lets what is under way end, then time pass, and everything happen that is due by then.
     pub async fn pass(&self, time: Duration) {
+        // An attempt that ended only after the step would wait for its next one from there on.
+        self.settle().await;
+        self.advance(time).await;
+    }
+
+    /// Lets time pass over what is under way, and everything happen that is due by then.
+    pub async fn advance(&self, time: Duration) {
         self.clock.advance(time);
         self.daemon().upkeep().await.expect("upkeep works");
         self.settle().await;
