@@ -45,6 +45,7 @@ use rusqlite::Connection;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use self::{
+    counters::Counted,
     delivery::Delivery,
     file::{IdentityError, SCHEMA, connect, create_private, identity, last_number, lock, prepare},
     keys::missing_key,
@@ -392,7 +393,7 @@ impl std::fmt::Debug for Tx<'_> {
     }
 }
 
-/// What is told after the commit.
+/// What is told after the commit, or added up until then.
 #[derive(Default)]
 struct Told {
     lines: Vec<(DateTime<Utc>, Activity)>,
@@ -402,6 +403,8 @@ struct Told {
     held_back: Vec<DeliveryId>,
     /// The flows that are paused from now on.
     paused: Option<Vec<Pause>>,
+    /// Stored with the commit.
+    counted: Counted,
     checkpoint: bool,
 }
 
@@ -511,6 +514,7 @@ fn commit_group(
                 all.tasks.extend(told.tasks);
                 all.held_back.extend(told.held_back);
                 all.paused = told.paused.or(all.paused);
+                all.counted.add(told.counted);
                 all.checkpoint |= told.checkpoint;
                 failpoint::pass(&step, Moment::Written);
                 done.push((step, answer, failed));
@@ -522,7 +526,11 @@ fn commit_group(
             }
         }
     }
-    let committed = begun.and_then(|()| store_number(connection, before, numbers.get())).and_then(|()| run(connection, "COMMIT"));
+    let day = now.with_timezone(&shared.zone()).date_naive();
+    let committed = begun
+        .and_then(|()| store_number(connection, before, numbers.get()))
+        .and_then(|()| all.counted.store(connection, day))
+        .and_then(|()| run(connection, "COMMIT"));
     let answers = match committed {
         Ok(()) => {
             done.iter().for_each(|(step, ..)| failpoint::pass(step, Moment::Committed));
