@@ -40,7 +40,6 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 use rusqlite::Connection;
 use tokio::sync::{Notify, mpsc, oneshot};
 
@@ -58,6 +57,7 @@ use crate::{
     clock::Clock,
     failpoint::{self, Moment, Step},
     referral::{DeliveryId, InterventionNumber},
+    zone::Zone,
 };
 
 /// How many jobs one commit may carry.
@@ -152,7 +152,7 @@ pub struct Shared {
     path: PathBuf,
     max_size: AtomicU64,
     /// In which zone a day is counted.
-    zone: RwLock<Tz>,
+    zone: RwLock<Zone>,
     /// Content was erased that no checkpoint has overwritten yet.
     erased: AtomicBool,
 }
@@ -164,7 +164,7 @@ impl Shared {
 
     /// In which zone a day is counted.
     #[must_use]
-    pub fn zone(&self) -> Tz {
+    pub fn zone(&self) -> Zone {
         *self.zone.read().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -272,7 +272,7 @@ impl Spool {
             watch,
             path: path.clone(),
             max_size: AtomicU64::new(max_size),
-            zone: RwLock::new(Tz::UTC),
+            zone: RwLock::new(Zone::UTC),
             erased: AtomicBool::new(false),
         });
         upkeep::void_leases(&connection, &shared).map_err(database)?;
@@ -306,7 +306,7 @@ impl Spool {
     }
 
     /// From now on a day is counted in this zone; before, in UTC. What was counted stays as it is.
-    pub fn count_days_in(&self, zone: Tz) {
+    pub fn count_days_in(&self, zone: Zone) {
         *self.shared.zone.write().unwrap_or_else(PoisonError::into_inner) = zone;
     }
 
