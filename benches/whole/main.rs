@@ -18,7 +18,11 @@ mod scene;
 mod simulators;
 mod stages;
 
-use std::{collections::BTreeMap, path::PathBuf, time::Instant};
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use machine::{per_item, percentile, pin};
 use scene::{Scene, Subject};
@@ -34,6 +38,8 @@ struct Size {
     interventions: usize,
     referrals: usize,
     waiting: usize,
+    /// How long nothing happens.
+    idle: Duration,
 }
 
 fn main() {
@@ -60,9 +66,9 @@ fn main() {
     }
     let quick = std::env::args().any(|argument| argument == "--quick");
     let size = if quick {
-        Size { runs: 1, posts: 2_000, interventions: 500, referrals: 500, waiting: 5_000 }
+        Size { runs: 1, posts: 2_000, interventions: 500, referrals: 500, waiting: 5_000, idle: Duration::from_secs(10) }
     } else {
-        Size { runs: 3, posts: 20_000, interventions: 5_000, referrals: 1_000, waiting: 50_000 }
+        Size { runs: 3, posts: 20_000, interventions: 5_000, referrals: 1_000, waiting: 50_000, idle: Duration::from_secs(60) }
     };
     let mut figures: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     for run in 0..size.runs {
@@ -114,6 +120,7 @@ async fn measure(size: Size, note: Note<'_>) {
     bare_pipe(size.interventions, note).await;
     flow2(size.referrals, note).await;
     memory(size.waiting, note).await;
+    idle(size.idle, note).await;
     stages::ask(note).await;
 }
 
@@ -168,6 +175,14 @@ async fn flow2(referrals: usize, note: Note<'_>) {
     note("flow 2: referrals per second", referrals as f64 / took.as_secs_f64());
     note("flow 2: the simulators' CPU per referral, µs", per_item(scene.simulators_cpu() - others, referrals));
     note("flow 2: peak memory, MiB", scene.peak_mib());
+}
+
+/// Nothing to do, and both lists read at their usual times.
+async fn idle(how_long: Duration, note: Note<'_>) {
+    let scene = Scene::with(Subject::Daemon, None, &[("REFERRALD__SCHEDULE__REFERRALS", "0 */10 * * * *")]).await;
+    let before = scene.cpu();
+    tokio::time::sleep(how_long).await;
+    note("idle: CPU, % of a core", (scene.cpu() - before).as_secs_f64() / how_long.as_secs_f64() * 100.0);
 }
 
 /// Memory: idle, and with many interventions waiting.
