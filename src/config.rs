@@ -22,9 +22,10 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 use ipnet::IpNet;
 use reqwest::Url;
+
+use crate::zone::Zone;
 
 pub use self::values::first_moment;
 
@@ -287,7 +288,7 @@ pub struct NextCertificate {
 #[derive(Clone, Debug)]
 pub struct Schedule {
     /// The programme's time zone.
-    pub time_zone: Tz,
+    pub time_zone: Zone,
     /// Cron with seconds, for the walk `referrals`.
     pub referrals: croner::Cron,
     /// Cron with seconds, for the walk `decisions`.
