@@ -34,7 +34,8 @@ mod inner {
     use super::Moment;
 
     /// The variable that names the directory of a test. There, `passed` gets a line for each fail point passed; while `armed` is
-    /// there and reads `3 NAME`, the third passing of that fail point since the file was written aborts the process.
+    /// there and reads `3 NAME`, the third passing of that fail point since the file was written aborts the process; with a second
+    /// line it panics there with that line instead.
     const VARIABLE: &str = "REFERRALD_FAILPOINTS";
 
     static TEST: LazyLock<Option<Mutex<Test>>> = LazyLock::new(|| {
@@ -78,12 +79,15 @@ mod inner {
         }
         let times = test.passed.entry(name.clone()).or_default();
         *times += 1;
-        let ends = armed.split_once(' ').is_some_and(|(which, what)| what == name && which.parse() == Ok(*times));
+        let (order, payload) = armed.split_once('\n').map_or((armed.as_str(), None), |(order, payload)| (order, Some(payload)));
+        let ends = order.split_once(' ').is_some_and(|(which, what)| what == name && which.parse() == Ok(*times));
         let passed = fs::OpenOptions::new().create(true).append(true).open(test.directory.join("passed"));
         // Without its directory a test sees that nothing was passed.
         let _ = passed.and_then(|mut file| writeln!(file, "{name}"));
-        if ends {
-            std::process::abort();
+        match payload {
+            Some(payload) if ends => std::panic::panic_any(payload.to_owned()),
+            None if ends => std::process::abort(),
+            Some(_) | None => {}
         }
     }
 }

@@ -174,6 +174,8 @@ codes! {
         DecisionNotTold = "decision_not_told",
         /// A service is marked as referred, and there is no referral.
         ServiceNotReferred = "service_not_referred",
+        /// A service for UNHCR was saved, and there is no referral.
+        ServiceWithoutReferral = "service_without_referral",
         /// There is too little room on the disk.
         DiskNearlyFull = "disk_nearly_full",
         /// UNHCR withdrew a request that is, or may be, in Primero.

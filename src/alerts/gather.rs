@@ -8,6 +8,7 @@ use super::policy::{Open, Topic};
 use crate::{
     activity::Event,
     programme::Programme,
+    reason::Reason,
     referral::{DeliveryId, System},
     spool::{Error, list::Entry},
     upkeep::{self, Ending},
@@ -17,6 +18,8 @@ use crate::{
 const THE_ONE: i64 = 1;
 /// A referral that is undecided is told again after this.
 const UNDECIDED_AGAIN: TimeDelta = TimeDelta::days(7);
+/// To save a service and to refer it are two steps: so long nobody is told that the second is missing.
+const TWO_STEPS: TimeDelta = TimeDelta::hours(1);
 /// The second stage hears of what ends in its last week.
 const LAST_WEEK: TimeDelta = TimeDelta::days(7);
 
@@ -44,6 +47,9 @@ pub(super) fn open(programme: &Programme) -> Result<Vec<Open>, Error> {
 
 fn of_entry(entry: &Entry, now: DateTime<Utc>) -> Option<Open> {
     let topic = Topic::of_entry(entry.kind, entry.reason)?;
+    if entry.reason == Some(Reason::ServiceWithoutReferral) && entry.made <= now && now - entry.made < TWO_STEPS {
+        return None;
+    }
     let level = match topic {
         // Again after a day, and each day that nobody has said that it was dealt with.
         Topic::WithdrawnAfterSend | Topic::WithdrawnByUnhcr => (now - entry.made).num_days().max(0),

@@ -104,7 +104,7 @@ pub async fn check(
         }
     };
     all.section("configuration", &site::configuration(&settings, clock.now()))?;
-    let (credentials, certificate) = site::credentials(&settings, clock.now());
+    let (credentials, shown) = site::credentials(&settings, clock.now());
     all.section("credentials", &credentials)?;
     let (mut findings, mapping) = site::mapping(&settings.mapping_directory);
     if let Some(mapping) = &mapping {
@@ -115,7 +115,7 @@ pub async fn check(
     if !offline {
         let primero = primero::check(&settings, mapping.as_ref(), clock).await;
         all.section("primero", &primero)?;
-        let dtp = dtp::check(&settings, certificate.as_ref()).await;
+        let dtp = dtp::check(&settings, &shown, clock.now()).await;
         all.section("dtp", &dtp)?;
         asked = (Some(primero), Some(dtp));
     }

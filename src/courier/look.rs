@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
+
 use super::{
     attempt::{Attempt, Names, Step, Verdict},
     send_referral::{message, service_named},
@@ -158,24 +160,41 @@ async fn look_for_referrals(at: &mut Attempt, key: CaseKey, leaving: &mut Vec<Le
     whole()
 }
 
-/// A service that is marked as referred to a listed agency, without a referral: whoever saved it may believe that it was sent.
-/// What is for others is noted nowhere, and as long as a referral cannot be read, nobody knows that there is none.
+/// A service for a listed agency without a referral: whoever saved it may believe that it was sent. What is for others, what UNHCR
+/// asked for, what is done and what was written down before our first day is noted nowhere; and as long as a referral cannot be
+/// read, nobody knows that there is none.
 async fn note_near_miss(at: &Attempt, case: &Case, referrals: &Referrals) -> Step<()> {
     let programme = &at.programme;
-    let agencies = &programme.settings.referrals.implementing_agencies;
+    let lists = &programme.settings.referrals;
+    let number = &programme.mapping.service_fields().number;
     let has_referral = |service: &Document| {
         let service = text(service, "unique_id");
         referrals.readable().iter().any(|referral| service.is_some() && referral.service_record_id.as_deref() == service)
     };
-    let missed = case.enabled
-        && referrals.is_whole()
-        && case.services().any(|service| {
-            is_referred(service)
-                && consent::listed(agencies, text(service, "service_implementing_agency"))
-                && !has_referral(service)
-        });
+    let is_ours = |service: &&Document| {
+        consent::listed(&lists.implementing_agencies, text(service, "service_implementing_agency"))
+            && text(service, number).is_none()
+            && !has_referral(service)
+    };
+    // A referral that names none of them may be of any: it has an entry of its own.
+    let is_stray = |referral: &Referral| service_named(case, referral).is_none();
+    let has_stray = referrals.readable().iter().any(is_stray);
+    let is_open = |service: &Document| {
+        let saved = text(service, "service_response_day_time").and_then(|time| time.parse::<DateTime<Utc>>().ok());
+        text(service, "service_implemented_day_time").is_none()
+            && saved.is_none_or(|saved| saved >= programme.settings.schedule.start_from)
+    };
+    let missed = if !case.enabled || !referrals.is_whole() {
+        None
+    } else if case.services().filter(is_ours).any(is_referred) {
+        Some(Reason::ServiceNotReferred)
+    } else if !has_stray && case.services().filter(is_ours).any(is_open) {
+        Some(Reason::ServiceWithoutReferral)
+    } else {
+        None
+    };
     let key = case.key;
-    if at.state(programme.spool.read(|reading| reading.is_near_miss(key)))? == missed {
+    if at.state(programme.spool.read(|reading| reading.near_miss(key)))? == missed {
         return Ok(());
     }
     let case_id = case.case_id();

@@ -16,7 +16,7 @@ use crate::{
 const LONGEST: Duration = Duration::from_secs(2);
 /// What is read of the case.
 const FIELDS: [&str; 3] = ["case_id", "case_id_display", "module_id"];
-/// The longest number that is one.
+/// The longest number that is one. It is letters, digits and common signs: nothing that turns the text around it.
 const LONGEST_NUMBER: usize = 64;
 
 /// The number, or why it is not shown.
@@ -76,5 +76,6 @@ fn is_in_our_module(source: &Source, case: &crate::primero::Case) -> bool {
 }
 
 fn is_number(text: &str) -> bool {
-    text.len() <= LONGEST_NUMBER && !text.chars().any(char::is_control)
+    let is_plain = |letter: char| letter.is_alphanumeric() || letter.is_ascii_graphic() || letter == ' ';
+    !text.is_empty() && text.len() <= LONGEST_NUMBER && text.chars().all(is_plain)
 }

@@ -15,7 +15,7 @@ use super::{
     refusal::Refusal,
 };
 use crate::{
-    referral::DeliveryId,
+    referral::{CaseId, CaseKey, DeliveryId},
     spool::{
         Error, Reading,
         delivery::Delivery,
@@ -38,6 +38,8 @@ struct About {
     attempted: bool,
     entries: Vec<Entry>,
     lines: Vec<Line>,
+    /// The case that it is about.
+    case: Option<(CaseKey, Option<CaseId>)>,
 }
 
 pub(super) async fn page(
@@ -49,12 +51,9 @@ pub(super) async fn page(
     let plain = !id.is_empty() && id.len() <= 19 && id.bytes().all(|byte| byte.is_ascii_digit());
     let id = id.parse().ok().filter(|_| plain).map(DeliveryId).ok_or(Refusal::NothingHere)?;
     let about = source.read(move |reading| read(reading, id)).await?.ok_or(Refusal::NothingHere)?;
-    let number = match &about.delivery {
+    let number = match &about.case {
         // Whoever wants the head alone is shown no number.
-        Some(delivery) if method == Method::GET => match delivery.about.case_key {
-            Some(key) => Some(number::of_case(&source, key, delivery.about.case_id.as_ref()).await),
-            None => None,
-        },
+        Some((key, case)) if method == Method::GET => Some(number::of_case(&source, *key, case.as_ref()).await),
         Some(_) | None => None,
     };
     let title = match &about.delivery {
@@ -74,6 +73,11 @@ pub(super) async fn page(
                 }
             }
             (facts(delivery, number.as_ref(), zone, now))
+        } @else if let Some(number) = &number {
+            table.facts {
+                caption.unseen { "The case of entry " (id) }
+                tbody { (case_number(number)) }
+            }
         }
         @if !about.entries.is_empty() {
             section aria-labelledby="entries" {
@@ -112,7 +116,27 @@ fn read(reading: &Reading<'_>, id: DeliveryId) -> Result<Option<About>, Error> {
         lines.extend(more);
     }
     let attempted = delivery.as_ref().is_some_and(|delivery| reading.is_attempted(delivery.id));
-    Ok(Some(About { delivery, attempted, entries, lines }))
+    let case = match &delivery {
+        Some(delivery) => delivery.about.case_key.map(|key| (key, delivery.about.case_id.clone())),
+        None => {
+            let case = entries.iter().find(|entry| entry.id == id).and_then(|entry| entry.case.clone());
+            reading.case_of_entry(id)?.map(|key| (key, case))
+        }
+    };
+    Ok(Some(About { delivery, attempted, entries, lines, case }))
+}
+
+fn row(name: &str, value: Markup) -> Markup {
+    html! { tr { th scope="row" { (name) } td { (value) } } }
+}
+
+fn case_number(number: &CaseNumber) -> Markup {
+    match number {
+        CaseNumber::Known(number) => {
+            row("Case number", html! { strong.id { (number) } " " span.quiet { "read from Primero now" } })
+        }
+        CaseNumber::NotShown(why) => row("Case number", html! { span.quiet { "not shown: " (why) } }),
+    }
 }
 
 fn facts(delivery: &Delivery, number: Option<&CaseNumber>, zone: Zone, now: chrono::DateTime<chrono::Utc>) -> Markup {
@@ -121,7 +145,6 @@ fn facts(delivery: &Delivery, number: Option<&CaseNumber>, zone: Zone, now: chro
         0 => "none yet".to_owned(),
         many => counted(u64::from(many), "attempt", "attempts"),
     };
-    let row = |name: &str, value: Markup| html! { tr { th scope="row" { (name) } td { (value) } } };
     html! {
         section aria-labelledby="facts" {
             h2 #facts { "Facts" }
@@ -129,11 +152,7 @@ fn facts(delivery: &Delivery, number: Option<&CaseNumber>, zone: Zone, now: chro
                 caption.unseen { "What is known of delivery " (delivery.id) }
                 tbody {
                     (row("Flow", html! { (names::flow(delivery.flow())) }))
-                    @match number {
-                        Some(CaseNumber::Known(number)) => (row("Case number", html! { strong.id { (number) } " " span.quiet { "read from Primero now" } })),
-                        Some(CaseNumber::NotShown(why)) => (row("Case number", html! { span.quiet { "not shown: " (why) } })),
-                        None => {}
-                    }
+                    @if let Some(number) = number { (case_number(number)) }
                     @if let Some(case) = &about.case_id { (row("Case id", html! { a.id href={ "/deliveries?case=" (case) } { (case) } })) }
                     @if let Some(number) = &about.intervention {
                         (row("Intervention", html! { a.id href={ "/deliveries?intervention=" (number) } { (number) } }))

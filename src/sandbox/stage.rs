@@ -125,7 +125,7 @@ user_name = "{BRIDGE}"
 password_file = "secrets/primero-password"
 intake_user = "{intake_user}"
 rate = "unlimited"
-timeout = "5s"
+timeout = "60s"
 {primero_ca}
 [dtp]
 referral_url = "{referral_url}"
@@ -134,7 +134,7 @@ subscription_key_file = "secrets/subscription-key"
 certificate_file = "secrets/client.crt.pem"
 key_file = "secrets/client.key.pem"
 ca_file = "secrets/authority.pem"
-timeout = "5s"
+timeout = "60s"
 
 [schedule]
 time_zone = "{time_zone}"

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     reason::Reason,
-    referral::{CaseId, DeliveryId, Errand, InterventionNumber, ReferralId, codes},
+    referral::{CaseId, CaseKey, DeliveryId, Errand, InterventionNumber, ReferralId, codes},
 };
 
 codes! {
@@ -54,7 +54,7 @@ codes! {
         ToDtpSilent = "to_dtp_silent",
         /// A referral, in either direction, that nobody has decided for too long.
         Undecided = "undecided",
-        /// A service for UNHCR that is marked as referred without a referral.
+        /// A service for UNHCR without a referral.
         NearMiss = "near_miss",
         /// There is too little room on the disk.
         DiskNearlyFull = "disk_nearly_full",
@@ -223,6 +223,13 @@ impl Tx<'_> {
 }
 
 impl Reading<'_> {
+    /// The case that an entry is about.
+    pub fn case_of_entry(&self, id: DeliveryId) -> Result<Option<CaseKey>, Error> {
+        let mut statement = self.connection.prepare_cached("SELECT case_key FROM entries WHERE id = ?1")?;
+        let key = statement.query_row([id.0], |row| Cells::of(row).uuid()).optional()?;
+        Ok(key.flatten().map(CaseKey))
+    }
+
     /// The open entries, oldest first.
     pub fn open_entries(&self) -> Result<Vec<Entry>, Error> {
         self.entries("e.closed IS NULL", 0)

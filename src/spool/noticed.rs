@@ -76,12 +76,13 @@ impl Reading<'_> {
         Ok(undecided)
     }
 
-    /// Whether a case is on the list for a service without a referral.
-    pub fn is_near_miss(&self, key: CaseKey) -> Result<bool, Error> {
+    /// Why a case is on the list for a service without a referral; `None` if it is not.
+    pub fn near_miss(&self, key: CaseKey) -> Result<Option<Reason>, Error> {
         let mut statement = self
             .connection
-            .prepare_cached("SELECT 1 FROM entries WHERE kind = 'near_miss' AND case_key = ?1 AND closed IS NULL")?;
-        Ok(statement.exists([key.0.into_bytes()])?)
+            .prepare_cached("SELECT reason FROM entries WHERE kind = 'near_miss' AND case_key = ?1 AND closed IS NULL")?;
+        let reason: Option<String> = statement.query_row([key.0.into_bytes()], |row| row.get(0)).optional()?;
+        Ok(reason.and_then(|code| Reason::from_code(&code)))
     }
 
     /// Whether the list says that the disk is nearly full.
@@ -151,16 +152,14 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// A case has services for a listed agency that are marked as referred without a referral, or has none any more.
-    pub fn near_miss(&mut self, key: CaseKey, case_id: Option<CaseId>, missed: bool) -> Result<(), Error> {
-        if !missed {
-            self.connection
-                .prepare_cached("UPDATE entries SET closed = ?2 WHERE kind = 'near_miss' AND case_key = ?1 AND closed IS NULL")?
-                .execute((key.0.into_bytes(), self.now.timestamp_millis()))?;
-            return Ok(());
-        }
+    /// A case has services for a listed agency without a referral, and why that matters; or has none any more.
+    pub fn near_miss(&mut self, key: CaseKey, case_id: Option<CaseId>, missed: Option<Reason>) -> Result<(), Error> {
+        self.connection
+            .prepare_cached("UPDATE entries SET closed = ?2 WHERE kind = 'near_miss' AND case_key = ?1 AND closed IS NULL")?
+            .execute((key.0.into_bytes(), self.now.timestamp_millis()))?;
+        let Some(reason) = missed else { return Ok(()) };
         let about = About { case_key: Some(key), case_id, ..About::default() };
-        self.list_number(&about, &NewEntry::new(Kind::NearMiss, Reason::ServiceNotReferred)).map(drop)
+        self.list_number(&about, &NewEntry::new(Kind::NearMiss, reason)).map(drop)
     }
 
     /// Keeps one entry of a kind open while something is so.

@@ -297,7 +297,7 @@ pub const fn words(reason: Reason) -> Words {
         ),
         Reason::NotTaken => note(
             "Items that DTP posted could not be used; the others were taken.",
-            "Tell UNHCR which items, as shown here. Then `referrald deliveries resolve ID --by ROLE`.",
+            "Tell UNHCR when and how many: our answer to the post (202) named each item and what was wrong with it. Then `referrald deliveries resolve ID --by ROLE`.",
         ),
         Reason::InboxRefused => note(
             "Posts of DTP were refused.",
@@ -327,6 +327,10 @@ pub const fn words(reason: Reason) -> Words {
         Reason::ServiceNotReferred => note(
             "A service of this case is for UNHCR and marked as referred, but there is no referral of it: nothing reaches UNHCR.",
             "Ask the case worker to refer the service in Primero, or to correct it. It leaves by itself when the case is right.",
+        ),
+        Reason::ServiceWithoutReferral => note(
+            "A service of this case is for UNHCR, and nobody has referred it: nothing reaches UNHCR.",
+            "Ask the case worker whether UNHCR is to provide it: then it must be referred in Primero. It leaves by itself when it is referred, carried out, or for somebody else.",
         ),
         Reason::DiskNearlyFull => alarm(
             "There is less room on the disk of the state than `alerts.disk_free`. When it is full, nothing more can be taken.",

@@ -212,15 +212,17 @@ async fn a_referral_that_is_over_in_primero_needs_no_decision() {
 }
 
 #[tokio::test]
-async fn a_near_miss_is_a_service_marked_without_a_referral_or_a_referral_that_is_half_for_unhcr() {
+async fn a_near_miss_is_a_service_without_a_referral_or_a_referral_that_is_half_for_unhcr() {
     let (hook, world) = told(&[]).await;
     let staff = world.stage.primero.staff(CASE_WORKER);
     // Marked, and no referral.
     let case = world.register(json!({}));
     let missed = staff.add_service(case, service(json!({ "service_status_referred": true })));
-    // For UNHCR, and not marked: nobody believes that it was sent.
+    // For UNHCR and not marked, but carried out, from before our first day, or asked for by UNHCR: nothing is missing.
     let planned = world.register(json!({ "unhcr_individual_no": "989-TEST0002" }));
-    staff.add_service(planned, service(json!({})));
+    staff.add_service(planned, service(json!({ "service_implemented_day_time": "2026-03-02T07:00:00.000Z" })));
+    staff.add_service(planned, service(json!({ "service_response_day_time": "2019-12-01T09:00:00.000Z" })));
+    staff.add_service(planned, service(json!({ "progres_interventionnumber": "989-26-TEST-0009" })));
     // For somebody else, marked and referred or not: no concern of ours.
     let other = world.register(json!({ "unhcr_individual_no": "989-TEST0003" }));
     staff.add_service(other, service(json!({ "service_implementing_agency": "OTHER", "service_status_referred": true })));
@@ -247,6 +249,34 @@ async fn a_near_miss_is_a_service_marked_without_a_referral_or_a_referral_that_i
     assert_eq!(world.sent_to_dtp().len(), 1);
     world.pass(HOUR).await;
     assert_eq!(hook.said(), [format!("near_miss open 1 [{withheld}]"), format!("near_miss over 1 [{}]", entry.id)]);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_service_that_was_saved_and_not_referred_is_told_when_there_was_time_to_refer_it() {
+    let (hook, world) = told(&[]).await;
+    let staff = world.stage.primero.staff(CASE_WORKER);
+    let [forgotten, referred] = ["989-TEST0001", "989-TEST0002"].map(|person| {
+        let case = world.register(json!({ "unhcr_individual_no": person }));
+        (case, staff.add_service(case, service(json!({}))))
+    });
+    world.walk(Walk::Referrals).await;
+    assert_eq!(world.list(), ["near_miss service_without_referral"; 2]);
+    world.pass(HOUR / 2).await;
+    let to_unhcr = NewReferral::to(referrald::sandbox::primero::UNHCR);
+    staff.refer(referred.0, to_unhcr.clone().for_service("alternative_care", &referred.1.to_string())).unwrap();
+    world.walk(Walk::Referrals).await;
+    assert_eq!((world.list(), world.sent_to_dtp().len()), (vec!["near_miss service_without_referral".to_owned()], 1));
+    let entry = world.entries()[0].id;
+    world.pass(HOUR / 2).await;
+    assert_eq!(hook.said(), [format!("near_miss open 1 [{entry}]")], "the one that was referred in time is told to nobody");
+    // Marked by hand: now somebody believes that it was sent.
+    staff.edit_service(forgotten.0, forgotten.1, json!({ "service_status_referred": true }));
+    world.walk(Walk::Referrals).await;
+    assert_eq!(world.list(), ["near_miss service_not_referred"]);
+    staff.refer(forgotten.0, to_unhcr.for_service("alternative_care", &forgotten.1.to_string())).unwrap();
+    world.walk(Walk::Referrals).await;
+    assert_eq!(world.list(), Vec::<String>::new());
     world.end().await;
 }
 

@@ -104,12 +104,24 @@ async fn numbers_that_look_like_something_else_reach_no_log_and_no_answer() {
         staff.add_service(case, service);
         world.walk(walk).await;
     }
+    // Whatever else of a case stands in the log: its id, that of its service, its module, whoever owns it.
+    for (n, text) in hostile.iter().enumerate() {
+        let named = json!({ "unhcr_individual_no": format!("989-TEST001{n}"), "case_id": text, "case_id_display": text });
+        let (case, ..) = world.child_referred(named);
+        staff.edit(case, json!({ "owned_by_agency_id": text, "status": text }));
+        world.walk(Walk::Referrals).await;
+        staff.edit(case, json!({ "module_id": text }));
+        world.walk(Walk::Referrals).await;
+    }
+    for page in ["/", "/deliveries", "/list", "/readyz", "/metrics"] {
+        said += &world.page(page).await.1.replace('\n', " ");
+    }
     let time = world.clock.now();
     for activity in world.lines() {
         said += &Line { time, activity }.render("test", "test");
     }
     assert!(!said.is_empty() && !said.contains(char::is_control), "{said:?}");
-    for mark in ["[2J", "script", "\u{202e}", ";rm", "\\u001b", "\\n"] {
+    for mark in ["[2J", "<script", "script>", "\u{202e}", ";rm", "\\u001b", "\\n"] {
         assert!(!said.contains(mark), "{mark:?} was let through");
     }
     world.end_whatever().await;

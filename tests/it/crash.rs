@@ -4,6 +4,7 @@
 //! disk and give it back yesterday's backup.
 
 mod disk;
+mod judged;
 mod kills;
 mod ledger;
 mod power;

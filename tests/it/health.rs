@@ -43,8 +43,10 @@ fn count(world: &World, event: &str) -> usize {
 
 #[tokio::test]
 async fn three_faults_in_a_row_from_different_errands_make_a_system_unwell_until_one_succeeds() {
-    for fault in [Fault::status(502), Fault::status(503), Fault::status(504), Fault::cut(), Fault::delay(DAY)] {
-        let world = World::with(&[("REFERRALD__DTP__TIMEOUT", "300ms")]).await;
+    let short: &[_] = &[("REFERRALD__DTP__TIMEOUT", "300ms")];
+    let faults = [502, 503, 504].map(Fault::status).into_iter().chain([Fault::cut()]).map(|fault| (fault, &[][..]));
+    for (fault, settings) in faults.chain([(Fault::delay(DAY), short)]) {
+        let mut world = World::with(settings).await;
         let fault = world.stage.dtp.faults().plant(Rule::on(Endpoint::DtpDecision), fault);
         world.refer(first(6)).await;
         assert_eq!(count(&world, "unwell"), 1);
@@ -61,6 +63,9 @@ async fn three_faults_in_a_row_from_different_errands_make_a_system_unwell_until
         }
         assert!(fault.met() > 6);
         fault.pull();
+        // An answer that comes is in time, however busy the machine is. How DTP is, is known as before.
+        world.change_settings(&[]);
+        world.reload().await;
         world.pass(16 * MINUTE).await;
         world.pass(16 * MINUTE).await;
         assert_eq!(count(&world, "well"), 1);

@@ -1,6 +1,7 @@
 //! The inbox: every answer it gives, as a problem document or as a receipt, and what the operator hears of those it refused.
 
 mod door;
+mod malice;
 mod no_room;
 
 use std::time::Duration;

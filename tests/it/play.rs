@@ -136,6 +136,11 @@ impl Play {
         line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number")
     }
 
+    /// What the machine lets the daemon have, as Linux tells it.
+    pub fn limits(&self) -> String {
+        fs::read_to_string(format!("/proc/{}/limits", self.running().process.id())).expect("it runs")
+    }
+
     pub fn inbox(&self) -> SocketAddr {
         self.running().inbox
     }

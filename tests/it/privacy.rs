@@ -106,9 +106,15 @@ async fn outputs(world: &World) -> String {
     let spool = &world.daemon().programme().spool;
     let (story, unsettled) =
         spool.read(|reading| Ok((reading.story(&Wanted::default(), 10_000)?, reading.unsettled()?))).unwrap();
-    let pages = [world.page("/metrics").await.1, world.page("/readyz").await.1, world.page("/livez").await.1];
+    let mut pages = Vec::new();
+    for page in ["/", "/deliveries", "/list", "/register.csv", "/metrics", "/readyz", "/livez"] {
+        let (status, page) = world.page(page).await;
+        assert!(status.is_success(), "{status}");
+        pages.push(page);
+    }
+    let pages = pages.join("\n");
     format!(
-        "{:?}\n{:?}\n{:?}\n{story:?}\n{unsettled:?}\n{pages:?}\n{:?}\n{:?}\n{:?}\n{:?}",
+        "{:?}\n{:?}\n{:?}\n{story:?}\n{unsettled:?}\n{pages}\n{:?}\n{:?}\n{:?}\n{:?}",
         world.lines(),
         world.events(),
         world.entries(),
@@ -271,6 +277,9 @@ async fn no_output_tells_a_value_of_a_record_a_staff_name_or_a_secret_whatever_g
     world.pass(DAY).await;
 
     assert_clean("the outputs", outputs(&world).await.as_bytes());
+    for id in 1..=world.unsettled().iter().map(|delivery| delivery.id.0).max().unwrap() {
+        assert_clean("the story of a delivery", world.page(&format!("/deliveries/{id}")).await.1.as_bytes());
+    }
     assert_clean("the state", &state_bytes(&world));
     let said = String::from_utf8(all.0.lock().unwrap().clone()).unwrap();
     assert!(said.contains("is blocked: nothing is attempted there but probes"));

@@ -173,6 +173,16 @@ fn a_scene_of_each_danger_is_judged_right() {
         let fault = Some(Trouble { endpoint: Endpoint::CreateCase, how: How::CutAfterEffect });
         scenes.push(edited(Endpoint::GetCase, 0, what, Scene { fault, ..quiet(&[], &[post(None)]) }));
     }
+    // A service that was added, and what makes its case hard to find again after the answer was lost; or somebody else easy to find.
+    let found_otherwise = What::Register(child(Spelling::Exact, None));
+    for what in [What::Number(0, 1, Spelling::Exact), What::Number(0, 0, Spelling::Missing), What::Place(0, Place::OtherModule)] {
+        for more in [None, Some(found_otherwise)] {
+            let edits =
+                [what].into_iter().chain(more).map(|what| Edit { endpoint: Endpoint::CaseSearch, nth: 1, what }).collect();
+            let fault = Some(Trouble { endpoint: Endpoint::PatchCase, how: How::CutAfterEffect });
+            scenes.push(Scene { fault, edits, ..quiet(&[child(Spelling::Exact, None)], &[post(None)]) });
+        }
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let count = scenes.len();
     let wrong: Vec<_> = scenes

@@ -8,44 +8,52 @@ use std::{
     time::Duration,
 };
 
+use chrono::{DateTime, Utc};
 use rustls::{ClientConfig, ClientConnection, StreamOwned, pki_types::ServerName};
 
-use super::{Findings, Problem};
-use crate::{
-    config::Settings,
-    credentials::{self, ClientCertificate},
-};
+use super::{Findings, Problem, site::Shown};
+use crate::{config::Settings, credentials};
 
 /// How long we wait for a word after the handshake: with TLS 1.3 a server judges our certificate after our side is done.
 const AFTERWARDS: Duration = Duration::from_secs(2);
 
-/// Shakes hands with every host of DTP.
-pub(super) async fn check(settings: &Settings, certificate: Option<&ClientCertificate>) -> Findings {
+/// Shakes hands with every host of DTP: with the certificate that is used now, and with the one that is to take its place, if it
+/// is valid already. Whether UNHCR knows that one must be seen before its day.
+pub(super) async fn check(settings: &Settings, shown: &Shown, now: DateTime<Utc>) -> Findings {
     let mut findings = Findings::default();
-    let Some(certificate) = certificate else {
+    if shown.now.is_none() {
         findings.notes.push("not asked: without a client certificate there is no handshake".to_owned());
-        return findings;
-    };
-    let tls = match credentials::tls_client_config(settings.dtp.ca_file.as_deref(), Some(certificate)) {
-        Ok(tls) => Arc::new(tls),
-        Err(error) => {
-            findings.problems.push(Problem::outside(error));
-            return findings;
-        }
-    };
+    }
+    let (then, early): (Vec<_>, Vec<_>) =
+        shown.then.iter().map(|next| (next, " with the certificate of `dtp.next`")).partition(|(next, _)| next.not_before <= now);
+    if !early.is_empty() {
+        findings.notes.push("the certificate of `dtp.next` was not tried: it is not valid yet".to_owned());
+    }
     let urls = [&settings.dtp.referral_url, &settings.dtp.decision_url];
     let hosts: BTreeSet<(String, u16)> = urls
         .into_iter()
         .filter(|url| url.scheme() == "https")
         .filter_map(|url| Some((url.host_str()?.trim_matches(['[', ']']).to_owned(), url.port_or_known_default()?)))
         .collect();
-    for (host, port) in hosts {
-        let (tls, timeout, name) = (Arc::clone(&tls), settings.dtp.timeout, host.clone());
-        let shaken = tokio::task::spawn_blocking(move || shake_hands(tls, &name, port, timeout)).await;
-        match shaken {
-            Ok(Ok(version)) => findings.notes.push(format!("{host}: handshake done, {version}")),
-            Ok(Err(said)) => findings.problems.push(Problem::outside(format!("{host}: {said}"))),
-            Err(_) => findings.problems.push(Problem::outside(format!("{host}: the handshake broke off"))),
+    let mut shaking = Vec::new();
+    for (certificate, which) in shown.now.iter().map(|certificate| (certificate, "")).chain(then) {
+        let tls = match credentials::tls_client_config(settings.dtp.ca_file.as_deref(), Some(certificate)) {
+            Ok(tls) => Arc::new(tls),
+            Err(error) => {
+                findings.problems.push(Problem::outside(error));
+                return findings;
+            }
+        };
+        for (host, port) in hosts.iter().cloned() {
+            let (tls, timeout, name) = (Arc::clone(&tls), settings.dtp.timeout, host.clone());
+            shaking.push((host, which, tokio::task::spawn_blocking(move || shake_hands(tls, &name, port, timeout))));
+        }
+    }
+    for (host, which, shaken) in shaking {
+        match shaken.await {
+            Ok(Ok(version)) => findings.notes.push(format!("{host}: handshake done{which}, {version}")),
+            Ok(Err(said)) => findings.problems.push(Problem::outside(format!("{host}{which}: {said}"))),
+            Err(_) => findings.problems.push(Problem::outside(format!("{host}{which}: the handshake broke off"))),
         }
     }
     findings

@@ -13,7 +13,7 @@ use chrono::{DateTime, Utc};
 
 use super::{Findings, Problem};
 use crate::{
-    config::{Environment, Settings},
+    config::{Environment, Settings, alerts::Alerts},
     mapping::{Grade, Mapping},
     programme::approval::approval,
 };
@@ -180,10 +180,33 @@ fn administrators_are_few(known: &Known<'_>) -> Item {
         how: vec![
             "the command line answers root and the daemon's own account only; who did what is in the log".to_owned(),
             "secrets that others on this machine can read are refused".to_owned(),
+            who_is_told(&settings.alerts),
         ],
         problems,
-        to_confirm: "the list of people who may become root here, or the daemon's account, is agreed and written down",
+        to_confirm: "the list of people who may become root here, or the daemon's account, is agreed and written down; they are the ones whom alerts reach, and `referrald alerts test` has reached them",
     }
+}
+
+/// Whom alerts go to, by their way and their number: addresses are of people.
+fn who_is_told(alerts: &Alerts) -> String {
+    if !alerts.on {
+        return "nobody is told when something needs a person: `alerts.on` is false (hint: name a target in `[alerts]`, or let \
+                somebody look at the operator's list and the log, at night too)"
+            .to_owned();
+    }
+    let webhook = alerts.webhook.as_ref().map(|webhook| ("a webhook".to_owned(), webhook.second_stage_url.is_some()));
+    let mail = alerts.mail.as_ref().map(|mail| {
+        let many = mail.to.len();
+        (format!("mail to {many} address{}", if many == 1 { "" } else { "es" }), !mail.second_stage_to.is_empty())
+    });
+    let ways: Vec<_> = webhook.into_iter().chain(mail).collect();
+    let second = if ways.iter().any(|(_, second)| *second) {
+        "what stays open goes to a second stage"
+    } else {
+        "there is no second stage for what stays open"
+    };
+    let ways: Vec<String> = ways.into_iter().map(|(way, _)| way).collect();
+    format!("who must act is told by {}; {second}", ways.join(" and "))
 }
 
 fn accounts_can_do_nothing_else(known: &Known<'_>) -> Item {

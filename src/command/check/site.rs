@@ -42,8 +42,17 @@ pub(super) fn configuration(settings: &Settings, now: DateTime<Utc>) -> Findings
     Findings { problems, notes }
 }
 
+/// What we show to DTP.
+#[derive(Debug, Default)]
+pub(super) struct Shown {
+    /// The certificate that is used now.
+    pub(super) now: Option<ClientCertificate>,
+    /// The one that is to take its place.
+    pub(super) then: Option<ClientCertificate>,
+}
+
 /// Every file that holds a secret or a certificate, each by itself.
-pub(super) fn credentials(settings: &Settings, now: DateTime<Utc>) -> (Findings, Option<ClientCertificate>) {
+pub(super) fn credentials(settings: &Settings, now: DateTime<Utc>) -> (Findings, Shown) {
     let (certificate, next) = Certificates::of(settings);
     let next = next.transpose();
     let tls = |roots: Option<&Path>| credentials::tls_client_config(roots, None).map(drop);
@@ -83,7 +92,7 @@ pub(super) fn credentials(settings: &Settings, now: DateTime<Utc>) -> (Findings,
         from_then = Some(next);
     }
     // Who has been replaced is asked nothing more.
-    let certificate = if replaced { from_then } else { certificate };
+    let (certificate, then) = if replaced { (from_then, None) } else { (certificate, from_then) };
     let validity = certificate.as_ref().map(|certificate| (certificate.validity(now), certificate));
     match validity {
         Some((Validity::Expired, certificate)) => problems.push(Problem::outside(format!(
@@ -97,7 +106,7 @@ pub(super) fn credentials(settings: &Settings, now: DateTime<Utc>) -> (Findings,
         ))),
         Some((Validity::Valid, _)) | None => {}
     }
-    (Findings { problems, notes }, certificate)
+    (Findings { problems, notes }, Shown { now: certificate, then })
 }
 
 /// When neither of the two certificates can be used, although one takes the place of the other.

@@ -131,6 +131,30 @@ async fn a_dtp_that_does_not_take_our_certificate_is_found_before_the_first_chil
     assert!(problems[0].contains("it does not take our client certificate"), "{problems:?}");
 }
 
+#[tokio::test]
+async fn a_next_certificate_that_dtp_does_not_know_yet_is_found_before_its_day() {
+    use referrald::sandbox::pki::{Authority, Wish};
+    let world = World::without_daemon(&[]).await;
+    let secrets = world.stage.directory().join("secrets");
+    let next = "next = { certificate_file = \"secrets/next.pem\", key_file = \"secrets/next.key\", from = \"2070-01-01\" }";
+    let file = world.stage.directory().join("referrald.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("[dtp]", &format!("[dtp]\n{next}"))).unwrap();
+    for (authority, known) in [(&*world.stage.authority, true), (&Authority::new(), false)] {
+        authority.issue(Wish::client("referrald")).write(&secrets, "next").unwrap();
+        let checked = check(&world, &[]).await;
+        let problems = problems(&checked);
+        assert_eq!((checked.exit, problems.len()), (if known { 0 } else { 69 }, usize::from(!known)), "{problems:?}");
+        let notes = checked.rows.last().unwrap()["notes"].to_string();
+        assert!(notes.contains("handshake done, TLS"), "the one that is used now goes on: {notes}");
+        assert_eq!(notes.contains("handshake done with the certificate of `dtp.next`"), known, "{notes}");
+        assert!(
+            problems.iter().all(|said| said.contains("with the certificate of `dtp.next`: DTP ended the handshake")),
+            "{problems:?}"
+        );
+    }
+}
+
 /// The nine items, each with what is not met.
 fn checklist(checked: &Answered) -> Vec<(i64, Vec<String>)> {
     let items = checked.rows.iter().filter(|row| row["section"] == "go-live");
@@ -156,6 +180,16 @@ async fn the_checklist_for_going_live_says_of_nine_items_how_each_is_met_and_wha
         assert_eq!(row["unmet"], Value::Bool(problems > 0));
         assert!(told("title") && told("to_confirm") && row["how"].as_array().is_some_and(|how| !how.is_empty()), "{row}");
     }
+
+    let how = |checked: &Answered| checked.rows.iter().find(|row| row["item"] == 7).expect("an item")["how"].to_string();
+    assert!(how(&checked).contains("nobody is told when something needs a person"), "{checked:?}");
+    let alerts = [
+        ("REFERRALD__ALERTS__ON", "true"),
+        ("REFERRALD__ALERTS__WEBHOOK__URL", "http://127.0.0.1:9/"),
+        ("REFERRALD__ALERTS__WEBHOOK__SECOND_STAGE_URL", "http://127.0.0.1:9/second"),
+    ];
+    let told = how(&with(&world, "check --go-live --offline", &alerts).await);
+    assert!(told.contains("who must act is told by a webhook; what stays open goes to a second stage"), "{told}");
 
     // What the machine shows is looked at.
     allow(0o644);

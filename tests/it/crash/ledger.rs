@@ -144,6 +144,16 @@ impl Ledger {
         open.map(|referral| referral.id).collect()
     }
 
+    /// Says otherwise of a referral's consent: for those who judge the judge.
+    pub fn claim_consent(&mut self, referral: Uuid, consent: bool) {
+        self.referrals.iter_mut().filter(|known| known.id == referral).for_each(|known| known.consent = consent);
+    }
+
+    /// Expects no decision of UNHCR any more: likewise.
+    pub fn forget_decisions(&mut self) {
+        self.decisions.clear();
+    }
+
     /// Judges, when all is settled and both walks have been made.
     pub fn judge(&self, play: &Play) -> Judged {
         let stage = &play.stage;

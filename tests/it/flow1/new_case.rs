@@ -135,7 +135,7 @@ async fn a_write_that_never_arrived_is_made_again() {
 
 #[tokio::test]
 async fn a_time_out_after_the_effect_creates_nothing_twice() {
-    let world = World::with(&[("REFERRALD__PRIMERO__TIMEOUT", "200ms")]).await;
+    let world = World::with(&[("REFERRALD__PRIMERO__TIMEOUT", "2s")]).await;
     let gate = Gate::closed();
     world.stage.primero.faults().plant(Rule::on(Endpoint::CreateCase).once(), Fault::hold(&gate).after_effect());
     world.refer(json!([intervention(NUMBER, json!({}))])).await;

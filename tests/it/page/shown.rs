@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use referrald::{
-    referral::{Errand, State},
+    referral::{Errand, State, Walk},
     sandbox::{Endpoint, Fault, Gate, Rule, primero::CASE_WORKER},
 };
 use serde_json::json;
@@ -194,6 +194,35 @@ async fn the_number_of_a_case_is_read_when_it_is_shown_and_stored_nowhere() {
         files += usize::from(!bytes.is_empty());
     }
     assert!(files >= 1, "the state was looked through");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_number_that_looks_like_something_else_is_text_or_is_not_shown() {
+    let (world, path, _) = with_a_case().await;
+    let case = world.case_of("989-TEST0001");
+    for (number, is_shown) in
+        [("<script>77</script>", true), ("77\u{1b}[2J", false), ("77\n88", false), ("\u{202e}77", false), ("  ", false)]
+    {
+        world.stage.primero.staff(CASE_WORKER).edit(case, json!({ "case_id_display": number }));
+        let page = shown(&world, &path).await;
+        assert!(!page.contains("<script") && !page.contains(['\u{1b}', '\u{202e}']), "{page}");
+        assert_eq!(number_of(&plain(&page)).contains("read from Primero now"), is_shown, "{number:?}");
+    }
+    world.end().await;
+}
+
+#[tokio::test]
+async fn an_entry_about_a_case_shows_its_number_too() {
+    let world = World::new().await;
+    let case = world.register(json!({}));
+    let staff = world.stage.primero.staff(CASE_WORKER);
+    staff.add_service(case, json!({ "service_type": "alternative_care", "service_implementing_agency": "UNHCR" }));
+    staff.edit(case, json!({ "case_id_display": "TEST-NUMBER-77" }));
+    world.walk(Walk::Referrals).await;
+    assert_eq!(world.list(), ["near_miss service_without_referral"]);
+    let page = plain(&shown(&world, &format!("/deliveries/{}", world.entries()[0].id)).await);
+    assert!(page.contains("Case number TEST-NUMBER-77 read from Primero now"), "{page}");
     world.end().await;
 }
 

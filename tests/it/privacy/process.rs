@@ -14,7 +14,7 @@ use referrald::{
 use serde_json::json;
 
 use super::markers::{COMMENT, PERSON, STRAY, assert_clean, child, mark_staff, marked, referred};
-use crate::world::World;
+use crate::{play::Play, world::World};
 
 /// The binary with the world's configuration, and nothing of this process's variables.
 fn referrald(world: &World, arguments: &[&str]) -> Command {
@@ -34,6 +34,21 @@ fn lines(stream: impl Read + Send + 'static) -> mpsc::Receiver<String> {
         }
     });
     heard
+}
+
+/// Every line of every secret file: keys, passwords, and what stands between the marks of PEM.
+fn secrets(world: &World) -> Vec<(String, String)> {
+    let files = std::fs::read_dir(world.stage.directory().join("secrets")).unwrap().map(|file| file.unwrap().path());
+    let lines = files.flat_map(|path| {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let lines: Vec<_> =
+            text.lines().filter(|line| line.len() >= 8 && !line.starts_with("-----")).map(str::to_owned).collect();
+        lines.into_iter().map(move |line| (name.clone(), line))
+    });
+    let lines: Vec<_> = lines.collect();
+    assert!(lines.len() > 10, "there are secrets");
+    lines
 }
 
 #[tokio::test]
@@ -83,6 +98,36 @@ async fn the_real_daemon_at_its_most_talkative_says_nothing_of_a_record() {
     assert!(output.contains("values_refused") && output.contains("\"delivered\""), "{output}");
     assert_clean("standard output and standard error", output.as_bytes());
     assert_clean("the answers of the inbox", answers.as_bytes());
+    for (name, secret) in secrets(&world) {
+        assert!(!output.contains(&secret) && !answers.contains(&secret), "a piece of {name} was told");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_panic_tells_its_place_alone_and_what_it_broke_off_is_done_after_the_next_start() {
+    let mut play = Play::set(|text| text).await;
+    let directory = play.stage.directory().join("failpoints");
+    std::fs::create_dir(&directory).unwrap();
+    let armed = directory.join("armed");
+    std::fs::write(&armed, format!("1 primero POST cases Answered\n{PERSON} {STRAY}")).unwrap();
+    play.environment.push(("REFERRALD_FAILPOINTS".to_owned(), directory.display().to_string()));
+    play.environment.push(("RUST_BACKTRACE".to_owned(), "full".to_owned()));
+    play.start().await;
+    let core = play.limits().lines().find(|line| line.starts_with("Max core file size")).map(str::to_owned).unwrap();
+    assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"], "no dump of memory: {core}");
+    let body = json!({ "request_type": "PrimeroOutgoingReferral", "interventions": [marked("989-26-TEST-0001")] });
+    assert_eq!(play.post(&body).await.map(|status| status.as_u16()), Some(202));
+    play.hears("an attempt broke off; it is tried again later", 1).await;
+    let said = play.said();
+    assert!(said.contains("a part of the program broke off") && said.contains("src/failpoint.rs:"), "{said}");
+    assert_clean("what is said of a panic", said.as_bytes());
+    play.kill().await;
+    std::fs::remove_file(armed).unwrap();
+    play.start().await;
+    play.settle().await;
+    let cases = play.stage.primero.cases_with("unhcr_individual_no", &json!(PERSON));
+    assert_eq!((cases.len(), play.stage.primero.services(cases[0]).len()), (1, 1));
+    assert_clean("the rest", play.said().as_bytes());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -105,6 +150,9 @@ async fn no_command_about_the_list_or_the_log_shows_a_value_of_a_record() {
         vec!["activity", "--intervention", "989-26-TEST-0001"],
         vec!["activity", "dictionary"],
         vec!["check"],
+        vec!["status"],
+        vec!["flow", "list"],
+        vec!["cursor", "show"],
     ];
     commands.extend(listed.iter().map(|id| vec!["deliveries", "show", id.as_str()]));
     commands.extend(listed.iter().map(|id| vec!["deliveries", "retry", id.as_str()]));
