@@ -93,8 +93,17 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
             Shown::new(io::stdout(), io::stdout().is_terminal(), Zone::UTC).end(Some(&said))
         }
         Command::Certificate { site } => {
-            let settings = settings(&site.config)?;
-            certificate::show_certificate(&settings, Clock::system().now(), &mut Plain::stdout()).map_err(|error| match error {
+            let (now, mut out) = (Clock::system().now(), Plain::stdout());
+            let shown = match settings(&site.config) {
+                Ok(settings) => certificate::show_certificate(&settings, now, &mut out),
+                Err(problems) => {
+                    match Settings::client_certificate_of(&site.config, process_environment()).filter(certificate::is_there) {
+                        Some(files) => certificate::show_before_all_is_filled_in(&files, now, &mut out),
+                        None => return Err(problems),
+                    }
+                }
+            };
+            shown.map_err(|error| match error {
                 certificate::Error::Credentials(error) => Failure::outside(error),
                 certificate::Error::Output(error) => unwritable(&error),
             })
