@@ -297,7 +297,7 @@ pub const fn words(reason: Reason) -> Words {
         ),
         Reason::NotTaken => note(
             "Items that DTP posted could not be used; the others were taken.",
-            "Tell UNHCR which items, as shown here. Then `referrald deliveries resolve ID --by ROLE`.",
+            "Tell UNHCR which items: `referrald activity` names the post, as DTP was told it, and the places in it. Then `referrald deliveries resolve ID --by ROLE`.",
         ),
         Reason::InboxRefused => note(
             "Posts of DTP were refused.",
