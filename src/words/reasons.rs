@@ -252,7 +252,7 @@ pub const fn words(reason: Reason) -> Words {
         ),
         Reason::NotSentInTime => note(
             "The referral could not be sent to UNHCR in the agreed time.",
-            "Use the manual procedure; if it may have left, ask UNHCR first. To send it after all, `referrald deliveries retry ID`.",
+            "Use the manual procedure. To send it after all, `referrald deliveries retry ID`.",
         ),
         Reason::ParcelMissing => alarm(
             "The stored content of this message is not there.",
