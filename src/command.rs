@@ -39,10 +39,12 @@ use crate::{
 /// Does what the arguments ask.
 pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     let Arguments { log, command } = arguments;
-    diagnostics::begin(log.unwrap_or(if matches!(command, Command::Run { .. }) {
-        arguments::Level::Info
-    } else {
-        arguments::Level::Warn
+    diagnostics::begin(log.unwrap_or(match command {
+        Command::Run { .. } => arguments::Level::Info,
+        // Its mapping is signed by nobody, and whoever plays need not hear so.
+        #[cfg(feature = "sandbox")]
+        Command::Sandbox { .. } => arguments::Level::Error,
+        _ => arguments::Level::Warn,
     }));
     match command {
         Command::Run { site } => {
