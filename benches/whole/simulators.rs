@@ -1,5 +1,7 @@
 //! Both systems in a process of their own.
 
+use std::time::Duration;
+
 use referrald::{
     clock::Clock,
     sandbox::{
@@ -13,9 +15,15 @@ use uuid::Uuid;
 
 use crate::{judge, post};
 
+/// Between two cases that case workers saved before the scene began: a bustling day, not a single second.
+const BETWEEN: Duration = Duration::from_millis(300);
+
 /// Both systems in a process of their own; answers one line per line.
 pub async fn simulate() {
-    let stage = Stage::set(Clock::system()).await.expect("a stage");
+    // It goes as the machine's, but for the day that is made up.
+    let clock = Clock::manual(Clock::system().now());
+    tokio::spawn(go_on(clock.clone()));
+    let stage = Stage::set(clock.clone()).await.expect("a stage");
     println!("{}", stage.directory().display());
     let lines = std::io::stdin().lines();
     for line in lines.map_while(Result::ok) {
@@ -34,12 +42,12 @@ pub async fn simulate() {
             }
             Some("register") => {
                 let (with_consent, without) = (number(&mut words), number(&mut words));
-                (0..with_consent + without).for_each(|child| refer(&stage, child, child < with_consent));
+                over_the_day(&clock, with_consent + without, |child| refer(&stage, child, child < with_consent));
                 println!("registered");
             }
             Some("crowd") => {
                 let cases = number(&mut words);
-                (0..cases).for_each(|child| match child % 100 {
+                over_the_day(&clock, cases, |child| match child % 100 {
                     0 => refer(&stage, child / 100, true),
                     _ => drop(register(&stage, cases + child, true)),
                 });
@@ -52,6 +60,29 @@ pub async fn simulate() {
             _ => println!("?"),
         }
     }
+}
+
+/// Lets the clock go on with the machine's.
+async fn go_on(clock: Clock) {
+    let machine = Clock::system();
+    let (mut every, mut then) = (tokio::time::interval(Duration::from_millis(5)), machine.monotonic());
+    loop {
+        every.tick().await;
+        let now = machine.monotonic();
+        clock.advance(now - then);
+        then = now;
+    }
+}
+
+/// Saves so many cases one after the other, the last of them now.
+fn over_the_day(clock: &Clock, cases: usize, save: impl Fn(usize)) {
+    let now = || Clock::system().now();
+    clock.set_wall(now() - BETWEEN * u32::try_from(cases).expect("no day has so many"));
+    for case in 0..cases {
+        save(case);
+        clock.advance(BETWEEN);
+    }
+    clock.set_wall(now());
 }
 
 fn number<'a>(words: &mut impl Iterator<Item = &'a str>) -> usize {
