@@ -39,10 +39,12 @@ use crate::{
 /// Does what the arguments ask.
 pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     let Arguments { log, command } = arguments;
-    diagnostics::begin(log.unwrap_or(if matches!(command, Command::Run { .. }) {
-        arguments::Level::Info
-    } else {
-        arguments::Level::Warn
+    diagnostics::begin(log.unwrap_or(match command {
+        Command::Run { .. } => arguments::Level::Info,
+        // Its mapping is signed by nobody, and whoever plays need not hear so.
+        #[cfg(feature = "sandbox")]
+        Command::Sandbox { .. } => arguments::Level::Error,
+        _ => arguments::Level::Warn,
     }));
     match command {
         Command::Run { site } => {
@@ -93,8 +95,17 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
             Shown::new(io::stdout(), io::stdout().is_terminal(), Zone::UTC).end(Some(&said))
         }
         Command::Certificate { site } => {
-            let settings = settings(&site.config)?;
-            certificate::show_certificate(&settings, Clock::system().now(), &mut Plain::stdout()).map_err(|error| match error {
+            let (now, mut out) = (Clock::system().now(), Plain::stdout());
+            let shown = match settings(&site.config) {
+                Ok(settings) => certificate::show_certificate(&settings, now, &mut out),
+                Err(problems) => {
+                    match Settings::client_certificate_of(&site.config, process_environment()).filter(certificate::is_there) {
+                        Some(files) => certificate::show_before_all_is_filled_in(&files, now, &mut out),
+                        None => return Err(problems),
+                    }
+                }
+            };
+            shown.map_err(|error| match error {
                 certificate::Error::Credentials(error) => Failure::outside(error),
                 certificate::Error::Output(error) => unwritable(&error),
             })

@@ -98,6 +98,16 @@ impl Settings {
         let text = layers::file_text(path).ok()?;
         layers::read(path, &text, environment).ok()?.path("mapping.directory")
     }
+
+    /// Where the client certificate and its key lie, likewise: UNHCR must know the certificate before it gives what else is needed.
+    pub fn client_certificate_of(
+        path: &Path,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Option<(PathBuf, PathBuf)> {
+        let text = layers::file_text(path).ok()?;
+        let mut reading = layers::read(path, &text, environment).ok()?;
+        Some((reading.path("dtp.certificate_file")?, reading.path("dtp.key_file")?))
+    }
 }
 
 /// The variables of this process that can be read as text; others cannot be ours.

@@ -49,6 +49,8 @@ use crate::{
 const MOST_BODIES: usize = 32;
 /// In how many parts a place for a body may be shared.
 const PARTS: usize = 1024;
+/// Of how many items that cannot be used the log tells where in the post they stand.
+const MOST_PLACES: usize = 20;
 /// How long a body may take.
 const BODY_TIME: Duration = Duration::from_secs(30);
 
@@ -158,6 +160,7 @@ async fn take(inbox: &Inbox, programme: &Programme, request: Request) -> Result<
     }
     let taken = items.len();
     let unusable = not_taken.len() as u64;
+    let places: Vec<String> = not_taken.iter().take(MOST_PLACES).map(|item| item.pointer.clone()).collect();
     let arrived = arrived(programme, items);
     let stored = programme
         .spool
@@ -174,7 +177,7 @@ async fn take(inbox: &Inbox, programme: &Programme, request: Request) -> Result<
                     reason: Some(Reason::NotTaken),
                     ..Activity::new(Event::NotTaken)
                 };
-                tx.tell(Activity { count: Some(unusable), ..line })?;
+                tx.tell(Activity { count: Some(unusable), fields: places, ..line })?;
             }
             Ok(())
         })

@@ -112,7 +112,11 @@ fn fields() -> Vec<(&'static str, String, &'static str)> {
         ("attempt", plain("number"), "Which attempt it was, counted from 1."),
         ("outcome", one_of(Outcome::ALL, Outcome::code), "How the attempt ended."),
         ("reason", plain("reason code"), "Why. A code says what happened, never the value that was found."),
-        ("fields", plain("list of field names"), "Which fields are meant, by their names. Never what stands in them."),
+        (
+            "fields",
+            plain("list of field names"),
+            "Which fields are meant, by their names; of a post, the places in it. Never what stands there.",
+        ),
         ("status", plain("HTTP status"), "The status that we were given, or gave."),
         ("basis", one_of(Basis::ALL, Basis::code), "On what ground a referral left."),
         (

@@ -2,13 +2,17 @@
 //!
 //! It reads the files and opens no connection. Nothing it shows is secret.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+};
 
 use chrono::{DateTime, Utc};
 
 use crate::{
     config::Settings,
     credentials::{self, Certificates, ClientCertificate, Validity},
+    zone::Zone,
 };
 
 /// Why it could not be told, or what is wrong with what was told.
@@ -25,16 +29,16 @@ pub enum Error {
 /// Shows the certificate, and the one that takes its place, in the programme's time zone; then says whether they are those that are
 /// configured.
 pub fn show_certificate(settings: &Settings, now: DateTime<Utc>, out: &mut impl Write) -> Result<(), Error> {
-    let dtp = &settings.dtp;
+    let (dtp, zone) = (&settings.dtp, settings.schedule.time_zone);
     let first = ClientCertificate::load(&dtp.certificate_file, &dtp.key_file)?;
     writeln!(out, "Send these lines to UNHCR, so that DTP knows the client certificate of {}:", settings.programme)?;
-    show(&first, settings, now, out)?;
+    show(&first, zone, now, out)?;
     if let Some(next) = &dtp.next {
-        let from = moment(settings, next.from);
+        let from = moment(zone, next.from);
         let uses = if next.from <= now { "takes its place since" } else { "takes its place from" };
         writeln!(out)?;
         writeln!(out, "This one {uses} {from} on; UNHCR must know it before:")?;
-        show(&ClientCertificate::load(&next.certificate_file, &next.key_file)?, settings, now, out)?;
+        show(&ClientCertificate::load(&next.certificate_file, &next.key_file)?, zone, now, out)?;
     }
     let (first, next) = Certificates::of(settings);
     first?;
@@ -42,8 +46,29 @@ pub fn show_certificate(settings: &Settings, now: DateTime<Utc>, out: &mut impl 
     Ok(())
 }
 
-fn show(certificate: &ClientCertificate, settings: &Settings, now: DateTime<Utc>, out: &mut impl Write) -> io::Result<()> {
-    let time = |time| moment(settings, time);
+/// Whether both files are there.
+#[must_use]
+pub fn is_there((certificate, key): &(PathBuf, PathBuf)) -> bool {
+    certificate.exists() && key.exists()
+}
+
+/// Shows the certificate of a configuration that is not complete yet: what is missing in it may be what UNHCR gives in return.
+/// Times are UTC, for it may not say the programme's zone.
+pub fn show_before_all_is_filled_in(
+    (certificate, key): &(PathBuf, PathBuf),
+    now: DateTime<Utc>,
+    out: &mut impl Write,
+) -> Result<(), Error> {
+    let certificate = ClientCertificate::load(certificate, key)?;
+    writeln!(out, "Send these lines to UNHCR, so that DTP knows the client certificate:")?;
+    show(&certificate, Zone::UTC, now, out)?;
+    writeln!(out)?;
+    writeln!(out, "The configuration is not complete yet (hint: `referrald check` says what is missing).")?;
+    Ok(())
+}
+
+fn show(certificate: &ClientCertificate, zone: Zone, now: DateTime<Utc>, out: &mut impl Write) -> io::Result<()> {
+    let time = |time| moment(zone, time);
     let remark = match certificate.validity(now) {
         Validity::NotYet => "  (not valid yet)",
         Validity::Valid => "",
@@ -57,8 +82,8 @@ fn show(certificate: &ClientCertificate, settings: &Settings, now: DateTime<Utc>
     writeln!(out, "Valid until         {}{remark}", time(certificate.not_after))
 }
 
-fn moment(settings: &Settings, time: DateTime<Utc>) -> String {
-    time.with_timezone(&settings.schedule.time_zone).format("%Y-%m-%d %H:%M:%S %Z").to_string()
+fn moment(zone: Zone, time: DateTime<Utc>) -> String {
+    time.with_timezone(&zone).format("%Y-%m-%d %H:%M:%S %Z").to_string()
 }
 
 #[cfg(test)]

@@ -188,6 +188,9 @@ impl<W: Write> Shown<W> {
             ("basis", row.basis.as_deref()),
             ("waits behind", row.behind.map(|id| id.to_string()).as_deref()),
         ])?;
+        if row.may_have_acted {
+            writeln!(self.out, "      Careful: something of it may stand on the other side")?;
+        }
         if let (Some(happened), Some(to_do)) = (&row.what_happened, &row.what_to_do) {
             writeln!(self.out, "      What happened: {happened}")?;
             writeln!(self.out, "      What to do:    {to_do}")?;

@@ -35,8 +35,9 @@ pub async fn execute(office: &Office, request: Request, account: &str, out: &Ans
         Request::Show { id } => show(office, DeliveryId(id), out).await.map(|()| None),
         Request::Retry { id } => {
             let who = signature(account, None, command);
-            let due = office.spool.operate(move |tx| tx.retry(DeliveryId(id), &who)).await?;
-            let new = if due.0 == id { String::new() } else { format!(" in place of {id}") };
+            let meant = office.spool.read(|reading| Ok(reading.delivery_meant(DeliveryId(id))))??.id;
+            let due = office.spool.operate(move |tx| tx.retry(meant, &who)).await?;
+            let new = if due == meant { String::new() } else { format!(" in place of {meant}") };
             Ok(Some(format!("delivery {due} is due now{new}{}", if_blocked(office, due)?)))
         }
         Request::Release { id, ground: on, decided_by } => {
@@ -47,6 +48,12 @@ pub async fn execute(office: &Office, request: Request, account: &str, out: &Ans
         }
         Request::Stop { id, reason } => stop(office, DeliveryId(id), stopping(&reason)?, account, command).await.map(Some),
         Request::Resolve { id, by, informed_on } => {
+            let today = office.clock.now().with_timezone(&office.settings.schedule.time_zone).date_naive();
+            if informed_on.is_some_and(|day| day > today) {
+                return Err(Failure::usage(
+                    "--informed-on: this day is still to come (hint: the day on which UNHCR was informed, as in 2026-06-01)",
+                ));
+            }
             let who = signature(account, Some(by.as_str()), command);
             let resolve = move |tx: &mut crate::spool::Tx<'_>| tx.resolve_by_hand(DeliveryId(id), by.as_str(), informed_on, &who);
             let resolved = office.spool.operate(resolve).await?;

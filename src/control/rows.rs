@@ -12,9 +12,8 @@ use crate::{
     spool::{delivery::Delivery, list::Entry},
     standing::{
         FlowNow,
-        listed::{for_number, listed},
+        listed::{listed, may_stand, why},
     },
-    words::words,
 };
 
 /// A row.
@@ -221,7 +220,7 @@ impl DeliveryRow {
     #[must_use]
     pub fn new(delivery: &Delivery, attempting: bool) -> Self {
         let about = &delivery.about;
-        let told = delivery.reason.map(words);
+        let told = why(delivery);
         let open = delivery.settled.is_none();
         Self {
             delivery: delivery.id.0,
@@ -242,9 +241,9 @@ impl DeliveryRow {
             held_since: delivery.held_since,
             settled: delivery.settled,
             behind: delivery.behind.map(|id| id.0),
-            may_have_acted: delivery.may_have_acted,
-            what_happened: told.map(|words| words.happened.to_owned()),
-            what_to_do: told.map(|words| for_number(words.to_do, delivery.id)),
+            may_have_acted: may_stand(delivery),
+            what_happened: told.as_ref().map(|(happened, _)| (*happened).to_owned()),
+            what_to_do: told.map(|(_, to_do)| to_do),
         }
     }
 }

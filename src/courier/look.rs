@@ -20,7 +20,7 @@ use crate::{
     primero::{Case, Document, Referral, ReferralStatus, Referrals, Sought, Trouble, text},
     programme::{Place, Programme},
     reason::Reason,
-    referral::{CaseId, CaseKey, DeliveryId, OutgoingId, System, Walk},
+    referral::{CaseId, CaseKey, DeliveryId, OutgoingId, State, System, Walk},
     spool::{
         delivery::Delivery,
         looks::Found,
@@ -252,7 +252,14 @@ async fn judge(at: &mut Attempt, case: &Case, case_id: &CaseId, referral: &Refer
         service: referral.service_record_id.clone(),
     };
     match verdict {
-        consent::Verdict::NotOurs => Ok(None),
+        consent::Verdict::NotOurs => {
+            // It concerned us once, and was corrected: what was withheld then asks nothing of anybody any more.
+            let listed = at.state(programme.spool.read(|reading| reading.sending(found.referral)))?;
+            if listed.newest.is_some_and(|newest| newest.state == State::Withheld) {
+                at.state(programme.spool.write(move |tx| tx.nothing_to_send(found.referral)).await)?;
+            }
+            Ok(None)
+        }
         consent::Verdict::Withheld(Reason::NotInProgress) if referral.status == ReferralStatus::Revoked => {
             // Who made it took it back: nothing to send, and so nothing that a person should do about it.
             at.state(programme.spool.write(move |tx| tx.nothing_to_send(found.referral)).await)?;

@@ -184,6 +184,18 @@ fn head(pair: &Pair<'_>) -> (Head, Said) {
     head.identity.date_of_birth = owned(identity.having("date_of_birth").and_then(|keys| keys.text("date_of_birth")));
     let names = identity.having("names").and_then(|keys| keys.texts("names")).map(|(names, _)| names).unwrap_or_default();
     head.identity.names = names.into_iter().map(str::to_owned).collect();
+    // A line that is lost must not pass for a field that is not exchanged: then another child would not be noticed.
+    for (key, hint) in [
+        ("sex", "the Primero field; `sex = \"\"` if it is not exchanged"),
+        ("date_of_birth", "the Primero field; `date_of_birth = \"\"` if it is not exchanged"),
+        ("names", "a list of the Primero fields that hold a name"),
+    ] {
+        if !identity.both().any(|keys| keys.has(key))
+            && let Some(keys) = identity.both().last()
+        {
+            keys.problem(format_args!("`{key}` is missing (hint: {hint})"));
+        }
+    }
     finish(&identity, &["person_number", "sex", "date_of_birth", "names"]);
 
     let service = needed_table("service");

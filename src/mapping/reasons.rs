@@ -26,6 +26,8 @@ const TOLD: [(Reason, bool); 9] = [
     (Reason::NotMatchedSafely, false),
 ];
 const FIELDS: &str = "{fields}";
+/// Stands for the fields where Primero refused a record and named none.
+const NOT_NAMED: &str = "(not named)";
 
 /// One text for each reason that DTP may be told.
 #[derive(Debug, Default)]
@@ -102,7 +104,7 @@ impl ReasonTexts {
             fields.insert(Reason::NotMatchedSafely, BTreeSet::new());
         }
         let text = |(reason, fields): (&Reason, &BTreeSet<&str>)| {
-            let fields: Vec<&str> = fields.iter().copied().collect();
+            let fields: Vec<&str> = if fields.is_empty() { vec![NOT_NAMED] } else { fields.iter().copied().collect() };
             Some(self.0.get(reason)?.replace(FIELDS, &fields.join(", ")))
         };
         fields.iter().filter_map(text).collect::<Vec<_>>().join(" ")

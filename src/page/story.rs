@@ -22,8 +22,8 @@ use crate::{
         list::Entry,
         story::{Line, Wanted},
     },
-    standing::listed::for_number,
-    words::{names, sentence, words},
+    standing::listed::{may_stand, why},
+    words::{names, sentence},
     zone::Zone,
 };
 
@@ -65,11 +65,11 @@ pub(super) async fn page(
         h1 { (title) }
         @if let Some(delivery) = &about.delivery {
             p.lead { (names::errand(delivery.errand)) " " (state_badge(delivery.state, about.attempted)) }
-            @if let Some(reason) = delivery.reason {
+            @if let Some((happened, to_do)) = why(delivery) {
                 section.needs.(if delivery.settled.is_none() { "warn" } else { "off" }) aria-labelledby="why" {
                     h2 #why { "Why it stands there" }
-                    p { (words(reason).happened) }
-                    p { (prose(&for_number(words(reason).to_do, delivery.id))) }
+                    p { (happened) }
+                    p { (prose(&to_do)) }
                 }
             }
             (facts(delivery, number.as_ref(), zone, now))
@@ -171,7 +171,7 @@ fn facts(delivery: &Delivery, number: Option<&CaseNumber>, zone: Zone, now: chro
                     @if let Some(behind) = delivery.behind {
                         (row("Waits behind", html! { a href={ "/deliveries/" (behind) } { "delivery " (behind) } }))
                     }
-                    @if delivery.settled.is_none() && delivery.may_have_acted {
+                    @if may_stand(delivery) {
                         (row("Careful", badge(Mood::Warn, "something of it may stand on the other side")))
                     }
                 }

@@ -262,9 +262,15 @@ impl Fault {
 
     /// Adds `Retry-After` to an answer; other faults have no use for it.
     #[must_use]
-    pub fn retry_after(mut self, value: impl Into<String>) -> Self {
+    pub fn retry_after(self, value: impl Into<String>) -> Self {
+        self.with_header("retry-after", value)
+    }
+
+    /// Adds a header to an answer; other faults have no use for it.
+    #[must_use]
+    pub fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         if let What::Answer { headers, .. } = &mut self.what {
-            headers.push(("retry-after", value.into()));
+            headers.push((name, value.into()));
         }
         self
     }

@@ -21,10 +21,11 @@ use crate::{
     activity::{Activity, Event},
     clock::Clock,
     daemon::Daemon,
-    referral::{State, Walk},
+    referral::{Errand, State, Walk},
     schedule::Ticker,
     spool::list::Entry,
-    words,
+    standing::listed::listed,
+    words::{self, names},
     zone::Zone,
 };
 
@@ -253,7 +254,9 @@ impl Story<'_> {
             programme.spool.read(|reading| Ok((reading.tally()?, reading.open_entries()?, reading.unsettled()?)))?;
         self.chapter("What was done");
         for (errand, state, count) in &tally {
-            self.say(&format!("{count:>4}  {} {}", errand.replace('_', " "), state.replace('_', " ")));
+            let errand = Errand::from_code(errand).map(names::errand).unwrap_or(errand);
+            let state = State::from_code(state).map(names::state).unwrap_or(state);
+            self.say(&format!("{count:>4}  {errand}: {state}"));
         }
         self.chapter("The operator's list: what a person must do");
         for entry in &entries {
@@ -303,12 +306,10 @@ impl Story<'_> {
             .map(|number| format!("referral from UNHCR {number}"))
             .or_else(|| entry.case.as_ref().map(|case| format!("case {case}")))
             .unwrap_or_else(|| "posts".to_owned());
-        self.say(&format!("{:>4}  {about}: {}", entry.id, entry.kind.code().replace('_', " ")));
-        if let Some(reason) = entry.reason {
-            let words = words::words(reason);
-            self.say(&format!("      {}", words.happened));
-            self.say(&format!("      To do: {}", words.to_do.replace("ID", &entry.id.to_string())));
-        }
+        let told = listed(entry);
+        self.say(&format!("{:>4}  {about}: {}", entry.id, told.title));
+        self.say(&format!("      {}", told.happened));
+        self.say(&format!("      To do: {}", told.to_do));
     }
 
     /// Whether only agencies that have signed may ask.
@@ -326,6 +327,8 @@ impl Story<'_> {
             "Primero:         {}/api/v2/cases (user `bridge`, password `sandbox-password`)",
             self.stage.primero.url()
         ));
+        let configuration = self.stage.directory().join("referrald.toml");
+        self.say(&format!("Configuration:   {} (for the commands above: --config)", configuration.display()));
         self.say("Post a child of your own:");
         let body = json!({ "request_type": "PrimeroOutgoingReferral", "interventions": [intervention(&self.stage.site, 99, "Testerina")] });
         self.say(&format!("curl -si {inbox} -H 'x-api-key: {INBOX_KEY}' -H 'content-type: application/json' -d '{body}'"));

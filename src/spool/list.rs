@@ -74,6 +74,8 @@ pub struct Entry {
     pub delivery: Option<DeliveryId>,
     /// What that delivery was to do.
     pub errand: Option<Errand>,
+    /// Whether something of that delivery may stand on the other side.
+    pub may_have_acted: bool,
     /// The intervention.
     pub intervention: Option<InterventionNumber>,
     /// The case.
@@ -268,8 +270,8 @@ impl Reading<'_> {
 
     fn entries(&self, condition: &str, id: i64) -> Result<Vec<Entry>, Error> {
         let mut statement = self.connection.prepare_cached(&format!(
-            "SELECT e.id, e.kind, e.reason, e.delivery, d.errand, e.intervention, e.case_id, e.referral, e.status, e.fields, e.count, e.made,
-                e.closed
+            "SELECT e.id, e.kind, e.reason, e.delivery, d.errand, coalesce(d.may_have_acted, 0), e.intervention, e.case_id, e.referral, e.status,
+                e.fields, e.count, e.made, e.closed
              FROM entries e LEFT JOIN deliveries d ON d.id = e.delivery WHERE ?1 = ?1 AND {condition} ORDER BY e.id"
         ))?;
         let rows = statement.query_map([id], entry)?;
@@ -285,6 +287,7 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
         reason: cells.code(Reason::from_code)?,
         delivery: cells.get::<Option<i64>>()?.map(DeliveryId),
         errand: cells.code(Errand::from_code)?,
+        may_have_acted: cells.get()?,
         intervention: cells.parsed()?,
         case: cells.parsed()?,
         referral: cells.uuid()?.map(ReferralId),

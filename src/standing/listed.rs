@@ -2,8 +2,11 @@
 
 use crate::{
     reason::Reason,
-    referral::{DeliveryId, Errand},
-    spool::list::{Entry, Kind},
+    referral::{DeliveryId, Errand, State},
+    spool::{
+        delivery::Delivery,
+        list::{Entry, Kind},
+    },
     words::words,
 };
 
@@ -24,9 +27,27 @@ pub fn listed(entry: &Entry) -> Words {
     // A kind without a reason of its own is called like one.
     let reason = entry.reason.or_else(|| Reason::from_code(entry.kind.code())).unwrap_or(Reason::Late);
     let words = words(reason);
-    let own = stopped_by_a_person(entry).or_else(|| not_read(entry));
+    let own = stopped_by_a_person(entry).or_else(|| not_read(entry)).or_else(|| may_have_left(reason, entry.may_have_acted));
     let (happened, to_do) = own.unwrap_or((words.happened, words.to_do));
     Words { title: title(entry), happened, to_do: for_number(to_do, entry.id) }
+}
+
+/// Why a delivery stands where it stands: what happened, and what to do with its number in the commands.
+#[must_use]
+pub fn why(delivery: &Delivery) -> Option<(&'static str, String)> {
+    let reason = delivery.reason?;
+    let words = words(reason);
+    let (happened, to_do) = may_have_left(reason, delivery.may_have_acted).unwrap_or((words.happened, words.to_do));
+    Some((happened, for_number(to_do, delivery.id)))
+}
+
+/// Whether something of a delivery may stand on the other side without our having seen it.
+#[must_use]
+pub const fn may_stand(delivery: &Delivery) -> bool {
+    match delivery.state {
+        State::Waiting | State::Held | State::Withheld | State::Stopped | State::NotNeeded => delivery.may_have_acted,
+        State::Delivered | State::Refused | State::Superseded => false,
+    }
 }
 
 /// What a person stopped although it may stand on the other side: trying again is no way out any more.
@@ -45,6 +66,14 @@ fn stopped_by_a_person(entry: &Entry) -> Option<(&'static str, &'static str)> {
             "Look at the case in Primero and tell UNHCR what stands there. Then `referrald deliveries resolve ID --by ROLE`.",
         )
     })
+}
+
+/// What was not sent in time although it may have left: UNHCR may have it all the same.
+fn may_have_left(reason: Reason, may_have_acted: bool) -> Option<(&'static str, &'static str)> {
+    (reason == Reason::NotSentInTime && may_have_acted).then_some((
+        "The referral could not be sent to UNHCR in the agreed time, as far as we know: it may have left, because an answer was lost.",
+        "Ask UNHCR first whether it arrived. If not, use the manual procedure, or send it after all: `referrald deliveries retry ID`.",
+    ))
 }
 
 /// Readings that do not come to their end: the reason says what stood in the way, and this what that means.
@@ -115,7 +144,6 @@ fn title(entry: &Entry) -> &'static str {
 }
 
 /// Puts a number where a sentence says `ID`.
-#[must_use]
-pub fn for_number(text: &str, id: DeliveryId) -> String {
+fn for_number(text: &str, id: DeliveryId) -> String {
     text.replace(" ID", &format!(" {id}"))
 }

@@ -252,7 +252,7 @@ pub const fn words(reason: Reason) -> Words {
         ),
         Reason::NotSentInTime => note(
             "The referral could not be sent to UNHCR in the agreed time.",
-            "Use the manual procedure; if it may have left, ask UNHCR first. To send it after all, `referrald deliveries retry ID`.",
+            "Use the manual procedure. To send it after all, `referrald deliveries retry ID`.",
         ),
         Reason::ParcelMissing => alarm(
             "The stored content of this message is not there.",
@@ -297,7 +297,7 @@ pub const fn words(reason: Reason) -> Words {
         ),
         Reason::NotTaken => note(
             "Items that DTP posted could not be used; the others were taken.",
-            "Tell UNHCR when and how many: our answer to the post (202) named each item and what was wrong with it. Then `referrald deliveries resolve ID --by ROLE`.",
+            "Tell UNHCR which items: `referrald activity` names the post, as DTP was told it, and the places in it. Then `referrald deliveries resolve ID --by ROLE`.",
         ),
         Reason::InboxRefused => note(
             "Posts of DTP were refused.",

@@ -27,11 +27,14 @@ pub fn sentence(activity: &Activity, zone: Zone) -> String {
             Some(status) => because(format!("a post of DTP was refused with status {status}"), activity.reason),
             None => because("a post of DTP was refused".to_owned(), activity.reason),
         },
-        Event::NotTaken => match activity.count {
-            Some(1) => "1 item of a post of DTP could not be used".to_owned(),
-            Some(count) => format!("{count} items of a post of DTP could not be used"),
-            None => "items of a post of DTP could not be used".to_owned(),
-        },
+        Event::NotTaken => {
+            let post = activity.post.map_or_else(|| "a post of DTP".to_owned(), |post| format!("post {post} of DTP"));
+            match activity.count {
+                Some(1) => format!("1 item of {post} could not be used"),
+                Some(count) => format!("{count} items of {post} could not be used"),
+                None => format!("items of {post} could not be used"),
+            }
+        }
         Event::Superseded => format!("{about} was replaced by a newer message before it was delivered"),
         Event::ChangedAfterDelivery => {
             let told = format!("{about} came again with other content after it was delivered");
@@ -109,7 +112,8 @@ pub fn sentence(activity: &Activity, zone: Zone) -> String {
         None => capitalised(&told),
     };
     let told = told.trim_end_matches('.');
-    if activity.fields.is_empty() { format!("{told}.") } else { format!("{told}. Fields: {}.", activity.fields.join(", ")) }
+    let fields = if activity.event == Event::NotTaken { "Places" } else { "Fields" };
+    if activity.fields.is_empty() { format!("{told}.") } else { format!("{told}. {fields}: {}.", activity.fields.join(", ")) }
 }
 
 /// What the activity is about, to begin a sentence.

@@ -188,6 +188,25 @@ fn a_configuration_with_mistakes_ends_with_78_and_all_of_them() {
     insta::assert_snapshot!(told);
 }
 
+#[tokio::test]
+async fn the_certificate_is_shown_before_unhcr_has_given_what_the_configuration_lacks() {
+    let world = World::without_daemon(&[]).await;
+    let file = world.stage.directory().join("begun.toml");
+    let begun = world.stage.configuration().replace(&world.stage.dtp.referral_url(), "…");
+    std::fs::write(&file, begun.replace("Africa/Addis_Ababa", "…")).expect("the folder is ours");
+    let told = said(&["certificate", "--config", &file.display().to_string()], None);
+    assert!(told.contains(&format!("Thumbprint (SHA-1)  {}\n", world.stage.client.thumbprint())), "{told}");
+    assert!(
+        told.ends_with("The configuration is not complete yet (hint: `referrald check` says what is missing).\nexit 0"),
+        "{told}"
+    );
+
+    // Without the certificate there is nothing to show but what is missing.
+    std::fs::remove_file(world.stage.directory().join("secrets/client.crt.pem")).expect("it is ours");
+    let told = said(&["certificate", "--config", &file.display().to_string()], None);
+    assert!(told.contains("`dtp.referral_url` is not filled in yet") && told.ends_with("exit 78"), "{told}");
+}
+
 #[test]
 fn the_dictionary_needs_no_configuration_and_is_json_in_a_pipe() {
     let output = referrald(&["activity", "dictionary"]);

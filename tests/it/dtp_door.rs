@@ -44,6 +44,33 @@ async fn the_certificate_of_the_handshake_is_the_one_in_the_header() {
 }
 
 #[tokio::test]
+async fn a_certificate_that_is_not_the_one_meant_refuses_the_start() {
+    let mut world = World::without_daemon(&[]).await;
+    let configured = |thumbprint: &str| {
+        let line = format!("[dtp]\nthumbprint = \"{thumbprint}\"");
+        move |text: String| text.replace("[dtp]", &line)
+    };
+    world.change_configuration(configured(&"AB".repeat(20)));
+    let refused = world.try_start().await.expect_err("it is another one");
+    assert!(refused.is_configuration() && refused.to_string().contains("has the thumbprint"), "{refused}");
+
+    // A key that belongs to another certificate.
+    let spelled = world.stage.client.thumbprint().to_lowercase();
+    world.change_configuration(configured(&spelled));
+    let other = world.stage.authority.issue(Wish::client("another"));
+    let key = world.stage.directory().join("secrets/client.key.pem");
+    let ours = std::fs::read_to_string(&key).unwrap();
+    write_secret(&key, &other.key_pem()).unwrap();
+    let refused = world.try_start().await.expect_err("they do not belong together");
+    assert!(refused.is_configuration() && refused.to_string().contains("client.key.pem"), "{refused}");
+
+    // The one that is meant, however its thumbprint is spelled.
+    write_secret(&key, &ours).unwrap();
+    world.start().await;
+    world.end().await;
+}
+
+#[tokio::test]
 async fn without_a_thumbprint_header_none_is_sent() {
     let mut world = World::without_daemon(&[]).await;
     world.change_configuration(|text| text.replace("[dtp]", "[dtp]\nthumbprint_header = \"\""));

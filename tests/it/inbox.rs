@@ -386,6 +386,9 @@ async fn items_that_are_not_usable_are_told_in_the_answer_in_the_activity_and_on
     assert_eq!(told.len(), 1);
     assert_eq!(told[0].count, Some(7));
     assert_eq!(told[0].post.map(|post| json!(post.to_string())), Some(receipt["post"].clone()));
+    let places: Vec<&str> =
+        receipt["not_taken"].as_array().unwrap().iter().map(|item| item["pointer"].as_str().unwrap()).collect();
+    assert_eq!(told[0].fields, places, "the operator can tell UNHCR which items of which post");
     assert_eq!(world.list(), ["not_taken not_taken"]);
     assert_eq!(world.entries()[0].count, 7);
     assert_eq!(world.stage.primero.services(world.case_of(PERSON)).len(), 1, "the usable one is delivered");

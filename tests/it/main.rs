@@ -26,6 +26,7 @@ mod page;
 mod play;
 mod privacy;
 mod reload;
+mod sandbox;
 mod sheet;
 mod shutdown;
 mod signals;

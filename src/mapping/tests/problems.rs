@@ -233,6 +233,27 @@ const CHANGES: &[Change] = &[
     ),
     (
         "base/mapping.toml",
+        "sex = \"sex\"\n",
+        "",
+        ("base/mapping.toml", "[identity]"),
+        "`sex` is missing (hint: the Primero field; `sex = \"\"` if it is not exchanged)",
+    ),
+    (
+        "base/mapping.toml",
+        "date_of_birth = \"date_of_birth\"\n",
+        "",
+        ("base/mapping.toml", "[identity]"),
+        "`date_of_birth` is missing (hint: the Primero field; `date_of_birth = \"\"` if it is not exchanged)",
+    ),
+    (
+        "base/mapping.toml",
+        "names = [\"name_first\", \"name_middle\", \"name_last\", \"name_nickname\"]\n",
+        "",
+        ("base/mapping.toml", "[identity]"),
+        "`names` is missing (hint: a list of the Primero fields that hold a name)",
+    ),
+    (
+        "base/mapping.toml",
         "look_up = \"progres_code\"",
         "look_up = \"progres_cod\"",
         ("base/mapping.toml", "look_up = \"progres_cod\""),

@@ -1,7 +1,14 @@
 //! The check finds everything at once, names the remedy, and tries a wrong password once.
 
-use referrald::sandbox::primero::{BRIDGE, BRIDGE_ROLE, INTAKE};
-use serde_json::Value;
+use chrono::TimeDelta;
+use referrald::{
+    clock::Clock,
+    sandbox::{
+        Endpoint, Fault, Rule,
+        primero::{BRIDGE, BRIDGE_PASSWORD, BRIDGE_ROLE, GENDER_BASED_VIOLENCE, INTAKE},
+    },
+};
+use serde_json::{Value, json};
 
 use super::{Answered, on, with};
 use crate::world::World;
@@ -61,6 +68,26 @@ async fn everything_that_does_not_fit_is_said_at_once() {
     let checked = check(&world, &[("REFERRALD__REFERRALS__SERVICE_TYPES", "alternative_care,flying")]).await;
     assert_eq!(checked.exit, 78, "{checked:?}");
     insta::assert_snapshot!(problems(&checked).join("\n"));
+}
+
+#[tokio::test]
+async fn a_clock_that_is_far_off_and_cases_that_we_must_not_see_are_found() {
+    let world = World::without_daemon(&[]).await;
+    world.register(json!({ "module_id": GENDER_BASED_VIOLENCE }));
+    // Our own account is told as it is, but an hour ago.
+    let primero = &world.stage.primero;
+    let url = format!("{}/api/v2/users?user_name={BRIDGE}&extended=true", primero.url());
+    let asked = reqwest::Client::new().get(url).basic_auth(BRIDGE, Some(BRIDGE_PASSWORD)).send().await.expect("it answers");
+    let account = asked.text().await.expect("it is text");
+    let date = (Clock::system().now() - TimeDelta::hours(1)).format("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    let answer = Fault::answer(200, "application/json; charset=utf-8", account).with_header("date", date);
+    primero.faults().plant(Rule::on(Endpoint::Users).once(), answer);
+
+    let checked = check(&world, &[]).await;
+    let problems = problems(&checked);
+    assert_eq!((checked.exit, problems.len()), (69, 2), "{problems:?}");
+    assert!(problems[0].starts_with("Primero's clock and ours are 3"), "{problems:?}");
+    assert!(problems[1].starts_with("cases of gender-based violence can be read with our account"), "{problems:?}");
 }
 
 #[tokio::test]

@@ -83,6 +83,22 @@ async fn the_list_says_what_happened_and_what_to_do_and_a_story_is_told() {
 }
 
 #[tokio::test]
+async fn the_number_of_an_entry_means_its_delivery() {
+    let world = World::new().await;
+    two_cases(&world);
+    world.refer(json!([intervention("989-TEST-1", json!({}))])).await;
+    let (id, entry) = (world.unsettled()[0].id, world.entries()[0].id);
+    let retried = on(&world, &format!("deliveries retry {entry}")).await;
+    assert_eq!(retried.rows, [json!({ "done": format!("delivery {id} is due now") })], "{retried:?}");
+    world.settle().await;
+    let entry = world.entries()[0].id;
+    let stopped = on(&world, &format!("deliveries stop {entry} --reason error")).await;
+    assert_eq!(stopped.exit, 0, "{stopped:?}");
+    world.settle().await;
+    world.end().await;
+}
+
+#[tokio::test]
 async fn what_is_put_right_in_primero_goes_at_once_with_retry() {
     let world = World::new().await;
     two_cases(&world);
@@ -215,7 +231,9 @@ async fn a_withdrawal_stays_on_the_list_until_unhcr_was_informed_and_its_notice_
     assert!(row["case_number"].is_string(), "the number that people use");
     assert!(!format!("{:?}", world.lines()).contains("alternative_care"), "no value stands in the log");
 
-    for (arguments, exit) in [("", 2), (" --informed-on 2026-03-03", 0), (" --informed-on 2026-03-03", 1)] {
+    // A day that is still to come is no day on which UNHCR was informed.
+    let days = [("", 2), (" --informed-on 2026-03-03", 2), (" --informed-on 2026-03-02", 0), (" --informed-on 2026-03-02", 1)];
+    for (arguments, exit) in days {
         let resolved = on(&world, &format!("deliveries resolve {entry} --by CP~manager{arguments}")).await;
         assert_eq!(resolved.exit, exit, "{resolved:?}");
     }

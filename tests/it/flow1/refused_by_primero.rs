@@ -114,3 +114,13 @@ async fn what_primero_says_when_it_fails_is_remembered_nowhere() {
     assert_eq!(world.told_dtp(), [delivered(&world, NUMBER, world.case_of(PERSON))]);
     world.end().await;
 }
+
+#[tokio::test]
+async fn a_record_that_primero_refuses_without_naming_a_field_is_told_in_a_whole_sentence() {
+    let world = World::new().await;
+    world.stage.primero.faults().plant(Rule::on(Endpoint::CreateCase).once(), Fault::status(400));
+    world.refer(json!([intervention(NUMBER, json!({}))])).await;
+    let why = "CPIMS+ did not accept the values of these fields: (not named). Please correct them and send the referral again.";
+    assert_eq!(world.told_dtp(), [failed(NUMBER, why)]);
+    world.end().await;
+}

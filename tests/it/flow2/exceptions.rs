@@ -62,6 +62,8 @@ async fn an_exception_that_nobody_decides_is_stopped_in_time() {
     }
     assert_eq!(sent_ids(&world), Vec::<String>::new());
     assert_eq!(world.list(), ["stopped not_sent_in_time"]);
+    let told = referrald::standing::listed::listed(&world.entries()[0]);
+    assert!(told.to_do.starts_with("Use the manual procedure."), "it never left: {told:?}");
     world.end().await;
 }
 

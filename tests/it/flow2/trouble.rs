@@ -7,6 +7,7 @@ use referrald::{
         Endpoint, Fault, Rule,
         primero::{CASE_WORKER, OTHER_CASE_WORKER},
     },
+    standing::listed::listed,
 };
 use serde_json::{Value, json};
 
@@ -25,6 +26,8 @@ async fn what_was_not_sent_in_time_is_stopped_and_left_alone() {
     assert_eq!(world.list(), ["stopped not_sent_in_time"]);
     let stopped = world.entries()[0].delivery.unwrap();
     assert!(world.delivery(stopped).may_have_acted);
+    let told = listed(&world.entries()[0]);
+    assert!(told.to_do.starts_with("Ask UNHCR first whether it arrived. If not, use the manual procedure"), "{told:?}");
 
     world.stage.dtp.come_up().await.unwrap();
     world.stage.primero.staff(CASE_WORKER).edit(child.case, json!({ "name_nickname": "Later" }));

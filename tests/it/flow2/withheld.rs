@@ -309,3 +309,20 @@ async fn a_service_whose_id_is_too_short_for_dtp_is_withheld() {
     assert_withheld(&world, "service_not_named").await;
     world.end().await;
 }
+
+#[tokio::test]
+async fn what_was_withheld_leaves_the_list_when_it_is_corrected_to_concern_somebody_else() {
+    let world = World::new().await;
+    let case = world.register(json!({}));
+    let staff = world.stage.primero.staff(CASE_WORKER);
+    let item = staff.add_service(case, service(json!({})));
+    staff.refer(case, NewReferral::to(OTHER_CASE_WORKER).for_service("alternative_care", &item.to_string())).unwrap();
+    assert_withheld(&world, "recipient_not_listed").await;
+
+    world.clock.advance(HOUR);
+    staff.edit_service(case, item, json!({ "service_implementing_agency": "UNICEF" }));
+    world.walk(Walk::Referrals).await;
+    assert_eq!(world.list(), Vec::<String>::new());
+    assert_eq!(sent_ids(&world), Vec::<String>::new());
+    world.end().await;
+}
