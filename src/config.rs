@@ -26,7 +26,7 @@ use chrono_tz::Tz;
 use ipnet::IpNet;
 use reqwest::Url;
 
-pub use self::values::first_moment;
+pub use self::{layers::DEFAULTS as MANUAL, values::first_moment};
 
 /// Everything that can be configured. `config/default.toml` is the manual.
 #[derive(Clone, Debug)]
