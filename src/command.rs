@@ -33,6 +33,7 @@ use crate::{
     clock::Clock,
     config::{Settings, process_environment},
     control::{Only, Request, client},
+    zone::Zone,
 };
 
 /// Does what the arguments ask.
@@ -89,7 +90,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Mapping { verb } => mapping::run(verb).await,
         Command::State { state } => {
             let said = state::run(state, Clock::system()).await?;
-            Shown::new(io::stdout(), io::stdout().is_terminal(), chrono_tz::Tz::UTC).end(Some(&said))
+            Shown::new(io::stdout(), io::stdout().is_terminal(), Zone::UTC).end(Some(&said))
         }
         Command::Certificate { site } => {
             let settings = settings(&site.config)?;

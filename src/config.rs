@@ -22,11 +22,11 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 use ipnet::IpNet;
 use reqwest::Url;
 
 pub use self::{layers::DEFAULTS as MANUAL, values::first_moment};
+use crate::zone::Zone;
 
 /// Everything that can be configured. `config/default.toml` is the manual.
 #[derive(Clone, Debug)]
@@ -287,7 +287,7 @@ pub struct NextCertificate {
 #[derive(Clone, Debug)]
 pub struct Schedule {
     /// The programme's time zone.
-    pub time_zone: Tz,
+    pub time_zone: Zone,
     /// Cron with seconds, for the walk `referrals`.
     pub referrals: croner::Cron,
     /// Cron with seconds, for the walk `decisions`.

@@ -6,7 +6,6 @@
 use std::iter;
 
 use chrono::{DateTime, NaiveDate, Utc};
-use chrono_tz::Tz;
 use serde_json::Value;
 
 use crate::{
@@ -14,6 +13,7 @@ use crate::{
     config::{Agreement, Consent, ConsentException, Referrals},
     primero::{Case, Document, Referral, ReferralStatus, text},
     reason::Reason,
+    zone::Zone,
 };
 
 const MODULE: &str = "module_id";
@@ -35,7 +35,7 @@ pub struct Rules<'a> {
     /// No referral made before this leaves.
     pub start_from: DateTime<Utc>,
     /// Where the last day of consent ends.
-    pub time_zone: Tz,
+    pub time_zone: Zone,
 }
 
 /// The answer.
@@ -202,7 +202,7 @@ fn has_value(value: &Value) -> bool {
 }
 
 /// A date as it stands, a moment as its day in the programme's zone.
-fn day(value: &Value, time_zone: Tz) -> Option<NaiveDate> {
+fn day(value: &Value, time_zone: Zone) -> Option<NaiveDate> {
     let text = value.as_str()?.trim();
     let moment = || DateTime::parse_from_rfc3339(text).ok().map(|moment| moment.with_timezone(&time_zone).date_naive());
     NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().or_else(moment)

@@ -49,3 +49,4 @@ pub mod walk;
 pub mod walks;
 mod wire;
 pub mod words;
+pub mod zone;

@@ -3,8 +3,9 @@
 //! Times are pure here; the [`Ticker`] only knocks once a second. It knows neither what a walk does nor how far it has read.
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone, Utc};
-use chrono_tz::Tz;
 use croner::Cron;
+
+use crate::zone::Zone;
 
 mod ticker;
 
@@ -13,14 +14,14 @@ pub use ticker::{Ticker, TickerFailed};
 /// The next time after `after`, true to the zone: a time that the clocks repeat comes once, one that they skip comes right after.
 /// `None` for a pattern that never comes, such as 31 February.
 #[must_use]
-pub fn next_after(cron: &Cron, zone: Tz, after: DateTime<Utc>) -> Option<DateTime<Utc>> {
+pub fn next_after(cron: &Cron, zone: Zone, after: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let next = cron.find_next_occurrence(&after.with_timezone(&zone), false).ok()?;
     Some(next.to_utc()).filter(|next| *next > after)
 }
 
 /// When a day begins in a zone. Where the clocks are put forward at midnight, it begins with the first moment after that.
 #[must_use]
-pub fn midnight(day: NaiveDate, zone: Tz) -> DateTime<Utc> {
+pub fn midnight(day: NaiveDate, zone: Zone) -> DateTime<Utc> {
     let midnight = day.and_time(NaiveTime::MIN);
     let earliest = |time: NaiveDateTime| zone.from_local_datetime(&time).earliest();
     let begins = earliest(midnight).or_else(|| earliest(midnight + TimeDelta::hours(1)));
@@ -47,7 +48,7 @@ pub enum Due {
 #[derive(Clone, Debug)]
 pub struct Timetable {
     cron: Cron,
-    zone: Tz,
+    zone: Zone,
     /// All times up to this moment are dealt with.
     settled: DateTime<Utc>,
     /// The next time after `settled`.
@@ -63,7 +64,7 @@ impl Timetable {
     ///
     /// A walk that never ran waits for its first time, unless `at_once` asks for it as soon as anybody looks.
     #[must_use]
-    pub fn new(cron: Cron, zone: Tz, last_started: Option<DateTime<Utc>>, at_once: bool, now: DateTime<Utc>) -> Self {
+    pub fn new(cron: Cron, zone: Zone, last_started: Option<DateTime<Utc>>, at_once: bool, now: DateTime<Utc>) -> Self {
         let mut timetable = Self { cron, zone, settled: now, next: None, at_once, told: false };
         timetable.settle(last_started.unwrap_or(now));
         timetable
@@ -102,7 +103,7 @@ impl Timetable {
     }
 
     /// Takes other times, as after a reload: the next one counts from `now`.
-    pub fn change(&mut self, cron: Cron, zone: Tz, now: DateTime<Utc>) {
+    pub fn change(&mut self, cron: Cron, zone: Zone, now: DateTime<Utc>) {
         if (&self.cron, self.zone) != (&cron, zone) {
             self.cron = cron;
             self.zone = zone;
@@ -124,9 +125,11 @@ impl Timetable {
 
 #[cfg(test)]
 mod tests {
-    use chrono_tz::Europe::Berlin;
-
     use super::*;
+
+    fn berlin() -> Zone {
+        "Europe/Berlin".parse().unwrap()
+    }
 
     fn at(text: &str) -> DateTime<Utc> {
         text.parse().unwrap()
@@ -137,7 +140,7 @@ mod tests {
     }
 
     fn table(pattern: &str, last_started: Option<&str>, now: &str) -> Timetable {
-        Timetable::new(cron(pattern), Tz::UTC, last_started.map(at), false, at(now))
+        Timetable::new(cron(pattern), Zone::UTC, last_started.map(at), false, at(now))
     }
 
     #[test]
@@ -155,7 +158,7 @@ mod tests {
             ("a fraction after", "0 */10 * * * *", "2026-06-01T00:10:00.001Z", "2026-06-01T00:20:00Z"),
             ("a fraction before", "0 */10 * * * *", "2026-06-01T00:09:59.999Z", "2026-06-01T00:10:00Z"),
         ] {
-            assert_eq!(next_after(&cron(pattern), Berlin, at(after)), Some(at(expected)), "{name}");
+            assert_eq!(next_after(&cron(pattern), berlin(), at(after)), Some(at(expected)), "{name}");
         }
     }
 
@@ -163,11 +166,11 @@ mod tests {
     fn a_day_begins_at_midnight_of_the_zone_also_where_the_clocks_skip_it() {
         let day = |text: &str| text.parse().unwrap();
         for (zone, of, begins) in [
-            (chrono_tz::Africa::Addis_Ababa, "2026-06-01", "2026-05-31T21:00:00Z"),
-            (chrono_tz::Africa::Cairo, "2026-04-24", "2026-04-23T22:00:00Z"),
-            (chrono_tz::America::Havana, "2026-11-01", "2026-11-01T04:00:00Z"),
+            ("Africa/Addis_Ababa", "2026-06-01", "2026-05-31T21:00:00Z"),
+            ("Africa/Cairo", "2026-04-24", "2026-04-23T22:00:00Z"),
+            ("America/Havana", "2026-11-01", "2026-11-01T04:00:00Z"),
         ] {
-            assert_eq!(midnight(day(of), zone), at(begins), "{zone}");
+            assert_eq!(midnight(day(of), zone.parse().unwrap()), at(begins), "{zone}");
         }
     }
 
@@ -178,7 +181,7 @@ mod tests {
         {
             let mut now = at(from);
             while now < at(until) {
-                let next = next_after(&cron, Berlin, now).unwrap();
+                let next = next_after(&cron, berlin(), now).unwrap();
                 assert_eq!(next - now, TimeDelta::minutes(10), "after {now}");
                 now = next;
             }
@@ -205,7 +208,7 @@ mod tests {
     #[test]
     fn at_once_is_once() {
         let now = at("2026-06-01T00:01:00Z");
-        let mut table = Timetable::new(cron("0 */10 * * * *"), Tz::UTC, None, true, now);
+        let mut table = Timetable::new(cron("0 */10 * * * *"), Zone::UTC, None, true, now);
         assert_eq!(table.look(now, false), Due::Now);
         assert_eq!(table.look(now, false), Due::No);
     }
@@ -271,11 +274,11 @@ mod tests {
     fn other_times_count_from_when_they_are_given() {
         let mut table = table("0 */10 * * * *", Some("2026-06-01T12:10:00Z"), "2026-06-01T12:10:00Z");
         let now = at("2026-06-01T12:15:00Z");
-        table.change(cron("0 */10 * * * *"), Tz::UTC, now);
+        table.change(cron("0 */10 * * * *"), Zone::UTC, now);
         assert_eq!(table.next(), Some(at("2026-06-01T12:20:00Z")));
-        table.change(cron("0 */5 * * * *"), Tz::UTC, now);
+        table.change(cron("0 */5 * * * *"), Zone::UTC, now);
         assert_eq!(table.next(), Some(at("2026-06-01T12:20:00Z")));
-        table.change(cron("0 0 3 * * *"), Berlin, now);
+        table.change(cron("0 0 3 * * *"), berlin(), now);
         assert_eq!(table.next(), Some(at("2026-06-02T01:00:00Z")));
     }
 }

@@ -40,11 +40,11 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 use rusqlite::Connection;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use self::{
+    counters::Counted,
     delivery::Delivery,
     file::{IdentityError, SCHEMA, connect, create_private, identity, last_number, lock, prepare},
     keys::missing_key,
@@ -57,6 +57,7 @@ use crate::{
     clock::Clock,
     failpoint::{self, Moment, Step},
     referral::{DeliveryId, InterventionNumber},
+    zone::Zone,
 };
 
 /// How many jobs one commit may carry.
@@ -151,7 +152,7 @@ pub struct Shared {
     path: PathBuf,
     max_size: AtomicU64,
     /// In which zone a day is counted.
-    zone: RwLock<Tz>,
+    zone: RwLock<Zone>,
     /// Content was erased that no checkpoint has overwritten yet.
     erased: AtomicBool,
 }
@@ -163,7 +164,7 @@ impl Shared {
 
     /// In which zone a day is counted.
     #[must_use]
-    pub fn zone(&self) -> Tz {
+    pub fn zone(&self) -> Zone {
         *self.zone.read().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -271,7 +272,7 @@ impl Spool {
             watch,
             path: path.clone(),
             max_size: AtomicU64::new(max_size),
-            zone: RwLock::new(Tz::UTC),
+            zone: RwLock::new(Zone::UTC),
             erased: AtomicBool::new(false),
         });
         upkeep::void_leases(&connection, &shared).map_err(database)?;
@@ -305,7 +306,7 @@ impl Spool {
     }
 
     /// From now on a day is counted in this zone; before, in UTC. What was counted stays as it is.
-    pub fn count_days_in(&self, zone: Tz) {
+    pub fn count_days_in(&self, zone: Zone) {
         *self.shared.zone.write().unwrap_or_else(PoisonError::into_inner) = zone;
     }
 
@@ -392,7 +393,7 @@ impl std::fmt::Debug for Tx<'_> {
     }
 }
 
-/// What is told after the commit.
+/// What is told after the commit, or added up until then.
 #[derive(Default)]
 struct Told {
     lines: Vec<(DateTime<Utc>, Activity)>,
@@ -402,6 +403,8 @@ struct Told {
     held_back: Vec<DeliveryId>,
     /// The flows that are paused from now on.
     paused: Option<Vec<Pause>>,
+    /// Stored with the commit.
+    counted: Counted,
     checkpoint: bool,
 }
 
@@ -511,6 +514,7 @@ fn commit_group(
                 all.tasks.extend(told.tasks);
                 all.held_back.extend(told.held_back);
                 all.paused = told.paused.or(all.paused);
+                all.counted.add(told.counted);
                 all.checkpoint |= told.checkpoint;
                 failpoint::pass(&step, Moment::Written);
                 done.push((step, answer, failed));
@@ -522,7 +526,11 @@ fn commit_group(
             }
         }
     }
-    let committed = begun.and_then(|()| store_number(connection, before, numbers.get())).and_then(|()| run(connection, "COMMIT"));
+    let day = now.with_timezone(&shared.zone()).date_naive();
+    let committed = begun
+        .and_then(|()| store_number(connection, before, numbers.get()))
+        .and_then(|()| all.counted.store(connection, day))
+        .and_then(|()| run(connection, "COMMIT"));
     let answers = match committed {
         Ok(()) => {
             done.iter().for_each(|(step, ..)| failpoint::pass(step, Moment::Committed));

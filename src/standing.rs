@@ -6,7 +6,6 @@
 pub mod listed;
 
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 
 use crate::{
     clock::Clock,
@@ -18,6 +17,7 @@ use crate::{
     schedule::next_after,
     spool::{Error, Spool, pause::Pause, upkeep::StoredBlock},
     walks::Walks,
+    zone::Zone,
 };
 
 /// How a programme stands.
@@ -30,7 +30,7 @@ pub struct Now {
     /// Test or production.
     pub environment: Environment,
     /// In which zone its people read a clock.
-    pub zone: Tz,
+    pub zone: Zone,
     /// Whether anything can be stored.
     pub room: Room,
     /// The two systems, in the order of [`System::ALL`].

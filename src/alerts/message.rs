@@ -4,14 +4,13 @@
 //! of them is handed in.
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use chrono_tz::Tz;
 use serde_json::{Value, json};
 
 use super::{
     daily::List,
     policy::{Item, News},
 };
-use crate::{config::Settings, referral::DeliveryId};
+use crate::{config::Settings, referral::DeliveryId, zone::Zone};
 
 /// How many numbers a message holds of one topic; the command line shows the others.
 const MOST_NUMBERS: usize = 20;
@@ -40,7 +39,7 @@ pub struct Letterhead {
     /// Test or production.
     pub environment: &'static str,
     /// Where people read the time.
-    pub zone: Tz,
+    pub zone: Zone,
     /// When.
     pub time: DateTime<Utc>,
 }

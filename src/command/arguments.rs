@@ -5,7 +5,6 @@
 use std::{path::PathBuf, time::Duration};
 
 use chrono::{DateTime, NaiveDate, Utc};
-use chrono_tz::Tz;
 use clap::{
     Args, Parser, Subcommand,
     builder::{PossibleValuesParser, TypedValueParser},
@@ -24,6 +23,7 @@ use crate::{
     referral::{CaseId, InterventionNumber, Walk, codes},
     schedule::midnight,
     spool::operator::{Ground, Stopping},
+    zone::Zone,
 };
 
 /// Carries child-protection referrals between Primero (CPIMS+) and proGres (UNHCR, through DTP).
@@ -353,7 +353,7 @@ impl Since {
     }
 
     /// The moment meant; a day begins in the programme's zone.
-    pub fn moment(self, zone: Tz, now: DateTime<Utc>) -> Result<DateTime<Utc>, Failure> {
+    pub fn moment(self, zone: Zone, now: DateTime<Utc>) -> Result<DateTime<Utc>, Failure> {
         match self {
             Self::Moment(moment) => Ok(moment),
             Self::Day(day) => Ok(midnight(day, zone)),
@@ -420,7 +420,7 @@ mod tests {
             ("2h", "2026-06-03T10:00:00Z"),
             ("7 days", "2026-05-27T12:00:00Z"),
         ] {
-            let since = Since::parse(text).unwrap().moment(chrono_tz::Africa::Addis_Ababa, now).unwrap();
+            let since = Since::parse(text).unwrap().moment("Africa/Addis_Ababa".parse().unwrap(), now).unwrap();
             assert_eq!(since, moment.parse::<DateTime<Utc>>().unwrap(), "{text}");
         }
         for text in ["", "yesterday", "2026-06-31", "2026-06-01T08:00:00"] {

@@ -8,7 +8,6 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 use serde::Serialize;
 
 use super::{Failure, unwritable};
@@ -19,20 +18,21 @@ use crate::{
         rows::{CursorRow, DeliveryRow, EntryRow, FlowRow, NoticeRow, ToldRow},
     },
     words::sentence,
+    zone::Zone,
 };
 
 /// Shows rows as they come.
 pub struct Shown<W> {
     out: W,
     terminal: bool,
-    zone: Tz,
+    zone: Zone,
     rows: u64,
     broken: Option<io::Error>,
 }
 
 impl<W: Write> Shown<W> {
     /// Shows on `out`.
-    pub const fn new(out: W, terminal: bool, zone: Tz) -> Self {
+    pub const fn new(out: W, terminal: bool, zone: Zone) -> Self {
         Self { out, terminal, zone, rows: 0, broken: None }
     }
 
@@ -296,7 +296,7 @@ mod tests {
 
     fn shown(rows: &[Row], terminal: bool, said: Option<&str>) -> String {
         let mut out = Vec::new();
-        let mut shown = Shown::new(&mut out, terminal, chrono_tz::Africa::Addis_Ababa);
+        let mut shown = Shown::new(&mut out, terminal, "Africa/Addis_Ababa".parse().unwrap());
         assert!(rows.iter().all(|row| shown.show(row)));
         shown.end(said).unwrap();
         String::from_utf8(out).unwrap()
@@ -328,7 +328,7 @@ mod tests {
                 Ok(())
             }
         }
-        let mut shown = Shown::new(Closed, false, chrono_tz::UTC);
+        let mut shown = Shown::new(Closed, false, Zone::UTC);
         assert!(!shown.show(&entry()));
         assert_eq!(shown.end(Some("done")), Ok(()));
     }

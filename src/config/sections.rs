@@ -7,13 +7,12 @@ mod flows;
 mod inbox;
 mod systems;
 
-use chrono_tz::Tz;
-
 use super::{
     Administrator, Agreement, Delivery, Environment, Flows, Schedule, Settings, StateSettings, Unapproved,
     reading::Reading,
     values::{self, Edge},
 };
+use crate::zone::Zone;
 
 /// Everything. A section is `None` if one of its keys was refused; all the others are read all the same.
 pub(super) fn settings(reading: &mut Reading) -> Option<Settings> {
@@ -21,7 +20,7 @@ pub(super) fn settings(reading: &mut Reading) -> Option<Settings> {
     let environment = reading.read("environment", values::environment);
     let time_zone = reading.read("schedule.time_zone", values::time_zone);
     // Dates can be checked without the zone; the refused zone stops the start anyway.
-    let zone = time_zone.unwrap_or(Tz::UTC);
+    let zone = time_zone.unwrap_or(Zone::UTC);
 
     let agreement = agreement(reading, zone);
     let flows = flow_switches(reading);
@@ -68,7 +67,7 @@ pub(super) fn settings(reading: &mut Reading) -> Option<Settings> {
     })
 }
 
-fn agreement(reading: &mut Reading, zone: Tz) -> Option<Agreement> {
+fn agreement(reading: &mut Reading, zone: Zone) -> Option<Agreement> {
     let reference = reading.read("agreement.reference", values::text);
     let valid_from = reading.read("agreement.valid_from", values::moment(zone, Edge::First));
     let valid_until = reading.read("agreement.valid_until", values::moment(zone, Edge::Last));
@@ -86,7 +85,7 @@ fn flow_switches(reading: &mut Reading) -> Option<Flows> {
     Some(Flows { to_primero: to_primero?, to_dtp: to_dtp? })
 }
 
-fn schedule(reading: &mut Reading, time_zone: Option<Tz>, zone: Tz) -> Option<Schedule> {
+fn schedule(reading: &mut Reading, time_zone: Option<Zone>, zone: Zone) -> Option<Schedule> {
     let referrals = reading.read("schedule.referrals", values::cron);
     let decisions = reading.read("schedule.decisions", values::cron);
     let at_start = reading.read("schedule.at_start", values::truth);

@@ -11,7 +11,6 @@ use std::{
 
 use bytesize::ByteSize;
 use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone, Utc};
-use chrono_tz::Tz;
 use config::ValueKind;
 use croner::{
     Cron,
@@ -21,6 +20,7 @@ use ipnet::IpNet;
 use reqwest::{Url, header::HeaderName};
 
 use super::{ClosedCase, ConsentException, Environment, Rate, Unapproved, alerts::MailTls, nearest::nearest};
+use crate::zone::Zone;
 
 /// What would be right, following the name of the key.
 pub(super) type Wrong = String;
@@ -146,11 +146,11 @@ pub(super) fn size(given: Given<'_>) -> Result<u64, Wrong> {
 }
 
 /// The programme's time zone.
-pub(super) fn time_zone(given: Given<'_>) -> Result<Tz, Wrong> {
+pub(super) fn time_zone(given: Given<'_>) -> Result<Zone, Wrong> {
     let text = given.text().unwrap_or_default();
     text.parse().map_err(|_| {
         let wrong = "must be a time zone of the IANA database, such as `\"UTC\"` or `\"Africa/Addis_Ababa\"`";
-        match nearest(text, chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name())) {
+        match nearest(text, Zone::names().iter().map(String::as_str)) {
             Some(zone) => format!("{wrong} (hint: did you mean `{zone}`?)"),
             None => wrong.to_owned(),
         }
@@ -167,7 +167,7 @@ pub(super) enum Edge {
 }
 
 /// A time by RFC 3339, or a date alone, which is that whole day in the programme's zone.
-pub(super) fn moment(zone: Tz, edge: Edge) -> impl Fn(Given<'_>) -> Result<DateTime<Utc>, Wrong> {
+pub(super) fn moment(zone: Zone, edge: Edge) -> impl Fn(Given<'_>) -> Result<DateTime<Utc>, Wrong> {
     move |given| {
         let text = given.text().unwrap_or_default();
         let time = DateTime::parse_from_rfc3339(text).map(|time| time.to_utc()).ok();
@@ -177,7 +177,7 @@ pub(super) fn moment(zone: Tz, edge: Edge) -> impl Fn(Given<'_>) -> Result<DateT
     }
 }
 
-fn edge_of(date: &str, zone: Tz, edge: Edge) -> Option<DateTime<Utc>> {
+fn edge_of(date: &str, zone: Zone, edge: Edge) -> Option<DateTime<Utc>> {
     let date = NaiveDate::parse_from_str(date, "%Y-%m-%d").ok().filter(|_| date.len() == 10)?;
     match edge {
         Edge::First => first_moment(date, zone),
@@ -186,7 +186,7 @@ fn edge_of(date: &str, zone: Tz, edge: Edge) -> Option<DateTime<Utc>> {
 }
 
 /// The first moment of a day in a zone: midnight; where the clocks jump over it, the moment to which they jump.
-pub fn first_moment(date: NaiveDate, zone: Tz) -> Option<DateTime<Utc>> {
+pub fn first_moment(date: NaiveDate, zone: Zone) -> Option<DateTime<Utc>> {
     let midnight = NaiveDateTime::new(date, NaiveTime::MIN);
     (0..=24 * 4)
         .find_map(|quarters| zone.from_local_datetime(&(midnight + TimeDelta::minutes(15 * quarters))).earliest())
@@ -404,7 +404,7 @@ mod tests {
             let value = ValueKind::from(text);
             let given = Given { value: Some(&value), variable };
             let _ = (cron(given), duration(given), size(given), rate(given), sha256(given), thumbprint(given), email(given));
-            let _ = (moment(Tz::Asia__Beirut, Edge::Last)(given), address(given), primero_url(given), dtp_url(given), list(given));
+            let _ = (moment("Asia/Beirut".parse().unwrap(), Edge::Last)(given), address(given), primero_url(given), dtp_url(given), list(given));
             let _ = (header(given), url_path(given), time_zone(given), whole(1..=5_usize)(given), text_or_none(given), truth(given));
         }
     }

@@ -93,7 +93,7 @@ impl Scene {
             consent: &self.consent,
             agreement: &self.agreement,
             start_from: at("2026-06-01T00:00:00Z"),
-            time_zone: chrono_tz::Africa::Addis_Ababa,
+            time_zone: "Africa/Addis_Ababa".parse().unwrap(),
         }
     }
 

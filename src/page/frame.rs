@@ -1,10 +1,9 @@
 //! What stands around every page, and the small pieces that all pages share: times, spans, badges, commands.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use chrono_tz::Tz;
 use maud::{DOCTYPE, Markup, html};
 
-use crate::{config::Environment, referral::State, words::names};
+use crate::{config::Environment, referral::State, words::names, zone::Zone};
 
 /// What stands around a page.
 pub(super) struct Frame<'a> {
@@ -17,7 +16,7 @@ pub(super) struct Frame<'a> {
     /// Test or production.
     pub environment: Environment,
     /// In which zone times are shown.
-    pub zone: Tz,
+    pub zone: Zone,
     /// When it was made.
     pub time: DateTime<Utc>,
     /// How many entries stand on the operator's list.
@@ -97,21 +96,21 @@ fn whole(title: &str, top: &Markup, content: &Markup, foot: &Markup) -> Markup {
 }
 
 /// A time as people read it.
-pub(super) fn time(time: DateTime<Utc>, zone: Tz) -> Markup {
+pub(super) fn time(time: DateTime<Utc>, zone: Zone) -> Markup {
     html! {
         time datetime=(time.format("%Y-%m-%dT%H:%M:%SZ")) { (time.with_timezone(&zone).format("%-d %b %Y, %H:%M")) }
     }
 }
 
 /// A time to the second, for the lines of a story.
-pub(super) fn moment(time: DateTime<Utc>, zone: Tz) -> Markup {
+pub(super) fn moment(time: DateTime<Utc>, zone: Zone) -> Markup {
     html! {
         time datetime=(time.format("%Y-%m-%dT%H:%M:%S%.3fZ")) { (time.with_timezone(&zone).format("%-d %b %Y, %H:%M:%S")) }
     }
 }
 
 /// A time with how far off it is.
-pub(super) fn time_and_span(at: DateTime<Utc>, zone: Tz, now: DateTime<Utc>) -> Markup {
+pub(super) fn time_and_span(at: DateTime<Utc>, zone: Zone, now: DateTime<Utc>) -> Markup {
     let off = match (at - now).num_minutes() {
         0 if at > now => "in a moment".to_owned(),
         0 => "just now".to_owned(),

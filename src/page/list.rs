@@ -5,7 +5,6 @@ use axum::{
     response::Response,
 };
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 use maud::{Markup, html};
 
 use super::{
@@ -14,7 +13,7 @@ use super::{
     query::Query,
     refusal::Refusal,
 };
-use crate::{referral::DeliveryId, spool::list::Entry, standing::listed::listed};
+use crate::{referral::DeliveryId, spool::list::Entry, standing::listed::listed, zone::Zone};
 
 /// How many stand on a page.
 const MOST: usize = 100;
@@ -52,7 +51,7 @@ pub(super) async fn page(
 }
 
 /// One entry; its name is a heading of this level.
-pub(super) fn shown(entry: &Entry, zone: Tz, now: DateTime<Utc>, level: u8) -> Markup {
+pub(super) fn shown(entry: &Entry, zone: Zone, now: DateTime<Utc>, level: u8) -> Markup {
     let told = listed(entry);
     let mut title: String = told.title.chars().take(1).flat_map(char::to_uppercase).collect();
     title.extend(told.title.chars().skip(1));

@@ -5,7 +5,6 @@ use axum::{
     http::Method,
     response::Response,
 };
-use chrono_tz::Tz;
 use maud::{Markup, html};
 
 use super::{
@@ -25,6 +24,7 @@ use crate::{
     },
     standing::listed::for_number,
     words::{names, sentence, words},
+    zone::Zone,
 };
 
 /// How many lines are read at a time.
@@ -115,7 +115,7 @@ fn read(reading: &Reading<'_>, id: DeliveryId) -> Result<Option<About>, Error> {
     Ok(Some(About { delivery, attempted, entries, lines }))
 }
 
-fn facts(delivery: &Delivery, number: Option<&CaseNumber>, zone: Tz, now: chrono::DateTime<chrono::Utc>) -> Markup {
+fn facts(delivery: &Delivery, number: Option<&CaseNumber>, zone: Zone, now: chrono::DateTime<chrono::Utc>) -> Markup {
     let about = &delivery.about;
     let attempts = match delivery.attempts {
         0 => "none yet".to_owned(),
@@ -161,7 +161,7 @@ fn facts(delivery: &Delivery, number: Option<&CaseNumber>, zone: Tz, now: chrono
     }
 }
 
-fn story(lines: &[Line], zone: Tz) -> Markup {
+fn story(lines: &[Line], zone: Zone) -> Markup {
     html! {
         section aria-labelledby="story" {
             h2 #story { "What happened" }

@@ -9,7 +9,6 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -26,6 +25,7 @@ use crate::{
     schedule::Ticker,
     spool::list::Entry,
     words,
+    zone::Zone,
 };
 
 /// What is left on the operator's list when all has gone as it should: kind and reason, sorted.
@@ -360,7 +360,7 @@ impl Story<'_> {
     }
 }
 
-fn tell(out: &mut dyn Write, time: DateTime<Utc>, line: &Activity, zone: Tz) {
+fn tell(out: &mut dyn Write, time: DateTime<Utc>, line: &Activity, zone: Zone) {
     let found_nothing = line.event == Event::PollFinished && line.count == Some(0);
     if !found_nothing && !matches!(line.event, Event::PollStarted | Event::Started | Event::ShutDown) {
         let _ = writeln!(out, "  {}  {}", time.with_timezone(&zone).format("%H:%M:%S"), words::sentence(line, zone));

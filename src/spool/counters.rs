@@ -4,8 +4,10 @@
 //! open at the end of a day can be said from the counts alone. A look leaves no trace, so it is not counted either.
 //! A day is a day of the programme's zone.
 
+use std::collections::BTreeMap;
+
 use chrono::{Days, NaiveDate};
-use rusqlite::Row;
+use rusqlite::{Connection, Row};
 
 use super::{Error, Reading, Tx, delivery::Delivery, row::Cells};
 use crate::referral::{Decision, Errand, Flow, State};
@@ -67,25 +69,52 @@ pub struct OfMonth {
     pub count: u64,
 }
 
-impl Tx<'_> {
-    /// Counts what becomes of a delivery now.
-    pub(super) fn count(&mut self, delivery: &Delivery, step: Step, service_type: Option<&str>) -> Result<(), Error> {
-        if delivery.errand == Errand::Look {
+/// What a transaction counts, added up until its commit.
+#[derive(Debug, Default)]
+pub(super) struct Counted(BTreeMap<Counter, i64>);
+
+/// One row of the counters: flow, service type, errand and step, decision.
+type Counter = (Flow, String, Errand, Step, Option<Decision>);
+
+impl Counted {
+    /// Takes in what another job counted.
+    pub(super) fn add(&mut self, other: Self) {
+        for (counter, count) in other.0 {
+            *self.0.entry(counter).or_default() += count;
+        }
+    }
+
+    /// Stores what was counted, on this day.
+    pub(super) fn store(&self, connection: &Connection, day: NaiveDate) -> rusqlite::Result<()> {
+        if self.0.is_empty() {
             return Ok(());
         }
-        let mut statement = self.connection.prepare_cached(
-            "INSERT INTO counters VALUES (?1, ?2, ?3, ?4, ?5, 1)
-             ON CONFLICT (day, flow, service_type, outcome, decision) DO UPDATE SET count = count + 1",
+        let day = day.to_string();
+        let mut statement = connection.prepare_cached(
+            "INSERT INTO counters VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT (day, flow, service_type, outcome, decision) DO UPDATE SET count = count + ?6",
         )?;
-        let day = self.now.with_timezone(&self.shared.zone()).date_naive().to_string();
-        let outcome = format!("{} {}", delivery.errand, step.code());
-        let decision = match step {
-            Step::Ended(_) => delivery.about.decision.map_or("", Decision::code),
-            // What is decided may become known, or change, until it is told.
-            Step::Made | Step::Held => "",
-        };
-        statement.execute((day, delivery.flow().code(), service_type.unwrap_or(""), outcome, decision))?;
+        for ((flow, service_type, errand, step, decision), count) in &self.0 {
+            let outcome = format!("{errand} {}", step.code());
+            statement.execute((&day, flow.code(), service_type, outcome, decision.map_or("", Decision::code), count))?;
+        }
         Ok(())
+    }
+}
+
+impl Tx<'_> {
+    /// Counts what becomes of a delivery now.
+    pub(super) fn count(&mut self, delivery: &Delivery, step: Step, service_type: Option<&str>) {
+        if delivery.errand == Errand::Look {
+            return;
+        }
+        let decision = match step {
+            Step::Ended(_) => delivery.about.decision,
+            // What is decided may become known, or change, until it is told.
+            Step::Made | Step::Held => None,
+        };
+        let counter = (delivery.flow(), service_type.unwrap_or_default().to_owned(), delivery.errand, step, decision);
+        *self.told.counted.0.entry(counter).or_default() += 1;
     }
 }
 

@@ -261,7 +261,7 @@ impl Tx<'_> {
         let mut delivery = self.new_delivery(Errand::SendReferral, about(found))?;
         (delivery.state, delivery.reason, delivery.settled) = (State::Withheld, Some(reason), Some(self.now));
         self.put(&delivery)?;
-        self.count(&delivery, Step::Ended(State::Withheld), None)?;
+        self.count(&delivery, Step::Ended(State::Withheld), None);
         self.tell_withheld(&delivery, reason)
     }
 
@@ -286,7 +286,7 @@ impl Tx<'_> {
         (delivery.state, delivery.reason, delivery.due) = (State::Held, Some(reason), due);
         delivery.held_since = Some(self.now);
         self.put(&delivery)?;
-        self.count(&delivery, Step::Held, None)?;
+        self.count(&delivery, Step::Held, None);
         self.list(&delivery, NewEntry::new(Kind::Held, reason))?;
         let line = Activity { reason: Some(reason), outcome: Some(Outcome::Held), ..self.about(Event::Held, &delivery) };
         self.tell(line)

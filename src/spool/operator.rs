@@ -175,7 +175,7 @@ impl Tx<'_> {
         self.tell_operator(who, &delivery, None)?;
         again.id = DeliveryId(self.next_number());
         self.put(&again)?;
-        self.count(&again, Step::Made, None)?;
+        self.count(&again, Step::Made, None);
         self.unlist(delivery.id, &[Kind::Withheld, Kind::Refused, Kind::Stopped])?;
         Ok(again.id)
     }

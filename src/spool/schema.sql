@@ -56,10 +56,6 @@ CREATE INDEX deliveries_settled      ON deliveries (settled) WHERE settled IS NO
 CREATE INDEX deliveries_case_id      ON deliveries (substr(case_id, -8), id) WHERE case_id IS NOT NULL;
 CREATE INDEX deliveries_reason       ON deliveries (reason, id) WHERE reason IS NOT NULL;
 CREATE INDEX deliveries_undelivered  ON deliveries (state, id) WHERE settled IS NOT NULL AND state <> 'delivered';
-CREATE INDEX deliveries_to_primero   ON deliveries (id)
-    WHERE (errand IN ('open_intervention', 'send_feedback', 'report_decision') OR walk = 'decisions');
-CREATE INDEX deliveries_to_dtp       ON deliveries (id)
-    WHERE (errand IN ('send_referral', 'record_decision') OR walk = 'referrals');
 
 -- What DTP posted, sealed; deleted at settlement.
 CREATE TABLE parcels (

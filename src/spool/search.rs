@@ -19,10 +19,8 @@ use crate::{
 const MOST_LOOKED_AT: i64 = 20_000;
 /// A wall clock may be set back by so much without a delivery being missed by its time.
 const SET_BACK: TimeDelta = TimeDelta::days(1);
-/// What belongs to UNHCR's requests; the index of this flow is partial on the same words.
+/// What belongs to UNHCR's requests; all else belongs to those of case workers.
 const TO_PRIMERO: &str = "(errand IN ('open_intervention', 'send_feedback', 'report_decision') OR walk = 'decisions')";
-/// What belongs to the requests of case workers.
-const TO_DTP: &str = "(errand IN ('send_referral', 'record_decision') OR walk = 'referrals')";
 
 /// What is looked for.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -157,10 +155,6 @@ impl Reading<'_> {
 
 /// By which index the rows are looked at, and what it demands of them.
 fn way(search: &Search) -> (&'static str, String) {
-    let of_flow = |flow| match flow {
-        Flow::ToPrimero => ("INDEXED BY deliveries_to_primero", TO_PRIMERO.to_owned()),
-        Flow::ToDtp => ("INDEXED BY deliveries_to_dtp", TO_DTP.to_owned()),
-    };
     if search.intervention.is_some() {
         ("INDEXED BY deliveries_intervention", "intervention = :intervention".to_owned())
     } else if search.case.is_some() {
@@ -171,8 +165,6 @@ fn way(search: &Search) -> (&'static str, String) {
         ("INDEXED BY deliveries_reason", "reason = :reason".to_owned())
     } else if search.state.is_some_and(|state| state != State::Delivered) {
         ("INDEXED BY deliveries_undelivered", "state = :state AND settled IS NOT NULL AND state <> 'delivered'".to_owned())
-    } else if let Some(flow) = search.flow {
-        of_flow(flow)
     } else {
         ("NOT INDEXED", "id > 0".to_owned())
     }

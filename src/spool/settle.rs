@@ -125,7 +125,7 @@ impl Tx<'_> {
                 (delivery.state, delivery.reason, delivery.due) = (State::Held, Some(reason), due);
                 if delivery.held_since.is_none() {
                     delivery.held_since = Some(self.now());
-                    self.count(&delivery, Step::Held, service_type.as_deref())?;
+                    self.count(&delivery, Step::Held, service_type.as_deref());
                 }
                 self.put(&delivery)?;
                 if held.is_some_and(|held| held != reason) {
@@ -183,7 +183,7 @@ impl Tx<'_> {
             self.note(&delivery, note)?;
         }
         if delivery.settled.is_some() {
-            self.count(&delivery, Step::Ended(delivery.state), service_type.as_deref())?;
+            self.count(&delivery, Step::Ended(delivery.state), service_type.as_deref());
         }
         if delivery.errand == Errand::OpenIntervention {
             self.judge_behind(&delivery)?;
@@ -256,7 +256,8 @@ impl Tx<'_> {
     pub(super) fn supersede(&mut self, mut delivery: Delivery, reason: Reason) -> Result<(), Error> {
         let line = self.about(Event::Superseded, &delivery);
         self.settle(&mut delivery, State::Superseded, Some(reason), line)?;
-        self.count(&delivery, Step::Ended(State::Superseded), None)
+        self.count(&delivery, Step::Ended(State::Superseded), None);
+        Ok(())
     }
 
     /// Owes DTP a feedback about an intervention; an unsent one of the same number is replaced.
@@ -337,7 +338,7 @@ impl Tx<'_> {
             watched: None,
             late: false,
         };
-        self.count(&delivery, Step::Made, None)?;
+        self.count(&delivery, Step::Made, None);
         Ok(delivery)
     }
 

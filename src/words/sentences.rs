@@ -1,13 +1,13 @@
 //! An activity as a sentence for a case worker or a supervisor. The time of the line stands before it, elsewhere.
 
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 
 use super::words;
 use crate::{
     activity::{Activity, Basis, Event},
     reason::Reason,
     referral::{Errand, Flow, System},
+    zone::Zone,
 };
 
 /// How a known referral is called inside a sentence; at the beginning without the article, as in a list.
@@ -15,7 +15,7 @@ const THE_REFERRAL: &str = "the referral ";
 
 /// One activity as a sentence, times in the programme's zone.
 #[must_use]
-pub fn sentence(activity: &Activity, zone: Tz) -> String {
+pub fn sentence(activity: &Activity, zone: Zone) -> String {
     let about = subject(activity);
     let at = |time: Option<DateTime<Utc>>| time.map(|time| time.with_timezone(&zone).format("%Y-%m-%d %H:%M %Z").to_string());
     let told = match activity.event {

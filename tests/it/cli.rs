@@ -24,17 +24,17 @@ use crate::world::World;
 
 /// What a command answered in a pipe.
 #[derive(Debug)]
-struct Answered {
+pub(crate) struct Answered {
     /// The rows, one JSON object a line.
     rows: Vec<Value>,
     /// What stood on standard error.
     error: String,
     /// The exit code.
-    exit: i32,
+    pub(crate) exit: i32,
 }
 
 /// Runs a command on a world's configuration while its daemon, if one runs, goes on.
-async fn on(world: &World, arguments: &str) -> Answered {
+pub(crate) async fn on(world: &World, arguments: &str) -> Answered {
     with(world, arguments, &[]).await
 }
 

@@ -34,7 +34,7 @@ const TOP_IF_NEEDED: [&str; 3] = ["benches", "fuzz", "target"];
 
 /// The rooms from the ground up. A room may use its own storey and those below; one that is not named here stands on the roof.
 const STOREYS: [&[&str]; 9] = [
-    &["clock", "failpoint", "personal", "referral", "reason"],
+    &["clock", "failpoint", "personal", "referral", "reason", "zone"],
     &["config", "credentials"],
     &["activity", "mapping", "meters", "wire", "words"],
     &["primero", "dtp", "sheet"],

@@ -7,7 +7,7 @@ fn head() -> Letterhead {
     Letterhead {
         programme: "gambella".to_owned(),
         environment: "production",
-        zone: chrono_tz::Africa::Addis_Ababa,
+        zone: "Africa/Addis_Ababa".parse().unwrap(),
         time: "2026-03-02T08:00:00Z".parse().unwrap(),
     }
 }

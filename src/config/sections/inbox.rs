@@ -4,15 +4,14 @@
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
-use chrono_tz::Tz;
-
 use super::super::{
     Admin, Inbox, InboxKey, InboxTls,
     reading::Reading,
     values::{self, Edge},
 };
+use crate::zone::Zone;
 
-pub(super) fn inbox(reading: &mut Reading, zone: Tz) -> Option<Inbox> {
+pub(super) fn inbox(reading: &mut Reading, zone: Zone) -> Option<Inbox> {
     let listen = reading.read("inbox.listen", values::address);
     let path = reading.read("inbox.path", values::url_path);
     let max_body = reading.read("inbox.max_body", values::size);
@@ -78,7 +77,7 @@ fn tls(reading: &mut Reading) -> Option<Option<InboxTls>> {
     }
 }
 
-fn keys(reading: &mut Reading, zone: Tz) -> Option<Vec<InboxKey>> {
+fn keys(reading: &mut Reading, zone: Zone) -> Option<Vec<InboxKey>> {
     const KEYS: &str = "inbox.keys";
     let count = reading.items(KEYS, &["name", "sha256", "expires"])?;
     if count == 0 {
@@ -99,7 +98,7 @@ fn keys(reading: &mut Reading, zone: Tz) -> Option<Vec<InboxKey>> {
     keys.into_iter().collect()
 }
 
-fn key(reading: &mut Reading, key: &str, zone: Tz) -> Option<InboxKey> {
+fn key(reading: &mut Reading, key: &str, zone: Zone) -> Option<InboxKey> {
     let name = reading.read(&format!("{key}.name"), values::text);
     let sha256 = reading.read(&format!("{key}.sha256"), values::sha256);
     let expires = reading.read_if_given(&format!("{key}.expires"), values::moment(zone, Edge::Last));

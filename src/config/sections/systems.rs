@@ -2,13 +2,12 @@
 //!
 //! It opens no connection and reads no secret.
 
-use chrono_tz::Tz;
-
 use super::super::{
     Dtp, NextCertificate, Primero, Rate,
     reading::Reading,
     values::{self, Edge},
 };
+use crate::zone::Zone;
 
 /// More attempts at a time than this are pointless, or a burden, as long as the rate is bounded.
 const MOST_PARALLEL_WITH_RATE: usize = 5;
@@ -45,7 +44,7 @@ pub(super) fn primero(reading: &mut Reading) -> Option<Primero> {
     })
 }
 
-pub(super) fn dtp(reading: &mut Reading, zone: Tz) -> Option<Dtp> {
+pub(super) fn dtp(reading: &mut Reading, zone: Zone) -> Option<Dtp> {
     let referral_url = reading.read("dtp.referral_url", values::dtp_url);
     let decision_url = reading.read("dtp.decision_url", values::dtp_url);
     let subscription_key_file = reading.secret_file("dtp.subscription_key_file");
@@ -90,7 +89,7 @@ pub(super) fn dtp(reading: &mut Reading, zone: Tz) -> Option<Dtp> {
     })
 }
 
-fn next(reading: &mut Reading, zone: Tz) -> Option<Option<NextCertificate>> {
+fn next(reading: &mut Reading, zone: Zone) -> Option<Option<NextCertificate>> {
     let certificate_file = reading.path_if_given("dtp.next.certificate_file");
     let key_file = reading.secret_file_if_given("dtp.next.key_file");
     let thumbprint = reading.read_if_given("dtp.next.thumbprint", values::thumbprint);
