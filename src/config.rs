@@ -25,9 +25,8 @@ use chrono::{DateTime, Utc};
 use ipnet::IpNet;
 use reqwest::Url;
 
+pub use self::{layers::DEFAULTS as MANUAL, values::first_moment};
 use crate::zone::Zone;
-
-pub use self::values::first_moment;
 
 /// Everything that can be configured. `config/default.toml` is the manual.
 #[derive(Clone, Debug)]

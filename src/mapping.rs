@@ -39,6 +39,7 @@ pub use self::shapes::{
 pub use self::{
     approval::{Approval, Unapproved},
     file::{Finding, Grade},
+    load::RULE_FILES,
 };
 use self::{
     evaluate::{Sources, is_identifier, is_missing, uuid},
@@ -77,6 +78,8 @@ pub struct Mapping {
     plain_version: String,
     digest: String,
     approval: Option<Approval>,
+    /// The base, as the programme names it.
+    base: String,
     /// The files that were read, by the number in a [`Place`].
     files: Vec<PathBuf>,
     /// By [`Message`], in the order of its definition.
@@ -88,7 +91,19 @@ pub struct Mapping {
     tables: Vec<Arc<Table>>,
     profiles_in: Vec<Profile>,
     profiles_out: Vec<Profile>,
+    removed: Vec<Removed>,
     known: Known,
+}
+
+/// A row or block of the base that a programme has taken away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Removed {
+    /// The message in which it would stand.
+    pub message: Message,
+    /// The field, or the name of the block.
+    pub target: String,
+    /// Why.
+    pub reason: String,
 }
 
 impl Mapping {
@@ -123,6 +138,24 @@ impl Mapping {
     #[must_use]
     pub fn written_at(&self, place: Place) -> String {
         format!("{}:{}", self.files[place.file].display(), place.line)
+    }
+
+    /// The file in which something stands.
+    #[must_use]
+    pub fn file_of(&self, place: Place) -> &Path {
+        &self.files[place.file]
+    }
+
+    /// The directory of the base over which the programme's directory is laid.
+    #[must_use]
+    pub fn base_of(&self, directory: &Path) -> PathBuf {
+        directory.join(&self.base)
+    }
+
+    /// What the programme has taken away of the base.
+    #[must_use]
+    pub fn removed(&self) -> &[Removed] {
+        &self.removed
     }
 
     /// The texts that tell DTP why a delivery failed.

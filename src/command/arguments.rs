@@ -235,7 +235,7 @@ pub enum Command {
         #[command(subcommand)]
         command: Key,
     },
-    /// Check, try and show a mapping: for those who write it and those who sign it
+    /// Begin, check, try and show a mapping: for those who write it and those who sign it
     #[command(after_help = "Example: referrald mapping check mappings/gambella")]
     Mapping {
         /// What to do with it.

@@ -1,6 +1,6 @@
 //! `referrald mapping …`: the mapping as the people see it who write, check and sign it.
 //!
-//! It sends nothing and stores nothing.
+//! It sends nothing, and stores nothing but the mapping that `new` makes.
 
 mod attempt;
 mod checked;
@@ -8,8 +8,10 @@ mod diff;
 mod digest;
 mod fields;
 mod live;
+mod new;
 mod revision;
 mod sheet;
+mod tested;
 pub mod verbs;
 mod written;
 
@@ -36,6 +38,7 @@ pub async fn run(verb: Verb) -> Result<(), Failure> {
                 (true, Some(config)) => checked.and(live::compare(&settings(config)?, &directory(&which)?, &mut shown).await),
             }
         }
+        Verb::Test { which } => tested::test(&directory(&which)?, &mut shown),
         Verb::Try { kind, file, mapping, config } => {
             let settings = config.as_deref().map(settings).transpose()?;
             let directory = directory(&Which { directory: mapping, config })?;
@@ -45,6 +48,7 @@ pub async fn run(verb: Verb) -> Result<(), Failure> {
             let settings = which.config.as_deref().map(settings).transpose()?;
             fields::fields(&directory(&which)?, settings.as_ref(), &mut shown)
         }
+        Verb::New { directory, from } => new::new(&directory, &from, &mut shown),
         Verb::Digest { which } => digest::digest(&directory(&which)?, &mut shown),
         Verb::Sheet { which, wanted } => {
             let settings = which.config.as_deref().map(settings).transpose()?;

@@ -24,7 +24,7 @@ use super::{
 };
 
 /// The manual of settings, which is also the lowest layer.
-pub(super) const DEFAULTS: &str = include_str!("../../config/default.toml");
+pub const DEFAULTS: &str = include_str!("../../config/default.toml");
 
 /// What every variable of ours begins with; `__` stands where the key has a dot.
 const PREFIX: &str = "REFERRALD__";

@@ -86,7 +86,7 @@ fn block(in_force: &InForce<'_>, message: Message, tables: &Tables) -> Option<Bl
     keys.text("reason");
     let side = |section: &'static str| {
         let rows = keys.tables(section).into_iter();
-        let in_force = |keys| InForce { keys, of_base: in_force.of_base, localisable: in_force.localisable };
+        let in_force = |keys| InForce { keys, of_base: in_force.of_base, localisable: in_force.localisable, asked: None };
         rows_of(rows.map(in_force), message, tables)
     };
     let then = side("then");
@@ -126,6 +126,7 @@ fn row(in_force: &InForce<'_>, message: Message, tables: &Tables) -> Option<Row>
         form: form.map(|(form, _)| form.to_owned()).filter(|form| form != NOT_ON_FORM),
         localisable: in_force.localisable,
         of_base: in_force.of_base,
+        asked: in_force.asked.map(str::to_owned),
         reason: reason.map(|(reason, _)| reason.to_owned()),
         place: keys.place,
     })

@@ -1,14 +1,22 @@
 //! Runs the examples that lie beside a mapping: invented people, and the whole documents that must come out.
 //!
-//! Used by the tests and by the operator's check. A failure names what differs and quotes nothing.
+//! Used by the tests and by the operator's checks. A finding names what differs and quotes nothing; who asks for the values gets them.
 
-use std::{collections::BTreeSet, fs, path::Path};
+mod broken;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
 
 use chrono::NaiveDate;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 
-use super::{Document, Gap, INTERVENTION_NUMBER, InterventionContext, Mapping, ReferralSources};
+use self::broken::differences;
+pub use self::broken::{Broken, Difference, Why};
+use super::{Document, Finding, Gap, Grade, INTERVENTION_NUMBER, InterventionContext, Mapping, ReferralSources};
 use crate::{
     personal::Personal,
     reason::Reason,
@@ -53,7 +61,9 @@ struct Expected {
 
 /// One example, written out.
 struct Example {
-    /// The file and the example's name.
+    /// The file that says what must come out, and the line where it does.
+    file: PathBuf,
+    line: usize,
     name: String,
     kind: Kind,
     with: Value,
@@ -62,78 +72,144 @@ struct Example {
 }
 
 /// The examples of a mapping directory.
-pub struct Examples(Vec<Example>);
+pub struct Examples {
+    examples: Vec<Example>,
+    /// What is wrong with the files themselves.
+    problems: Vec<Finding>,
+}
 
-/// Runs the examples of a mapping directory; how many were run, or everything that differs.
-pub fn run(mapping: &Mapping, directory: &Path) -> Result<usize, Vec<String>> {
-    Examples::read(directory)?.run(mapping)
+/// What came of the examples of a mapping directory.
+pub struct Ran {
+    /// The files, each with the number of examples that hold and of those that do not.
+    pub files: BTreeMap<PathBuf, (usize, usize)>,
+    /// What is wrong with the files themselves.
+    pub problems: Vec<Finding>,
+    /// The examples that do not hold.
+    pub broken: Vec<Broken>,
+}
+
+impl Ran {
+    /// How many were tried.
+    #[must_use]
+    pub fn tried(&self) -> usize {
+        self.files.values().map(|(held, failed)| held + failed).sum()
+    }
+
+    /// Everything that is wrong, without a value; empty if all examples hold.
+    #[must_use]
+    pub fn findings(&self) -> Vec<Finding> {
+        let mut findings = self.problems.clone();
+        findings.extend(self.broken.iter().map(Broken::finding));
+        findings.sort_by(|one, other| (&one.file, one.line).cmp(&(&other.file, other.line)));
+        findings
+    }
+}
+
+/// Runs the examples of a mapping directory.
+#[must_use]
+pub fn run(mapping: &Mapping, directory: &Path) -> Ran {
+    let examples = Examples::read(directory);
+    let broken: Vec<Broken> = examples.failures(mapping).collect();
+    let mut files: BTreeMap<PathBuf, (usize, usize)> = BTreeMap::new();
+    for example in &examples.examples {
+        files.entry(example.file.clone()).or_default().0 += 1;
+    }
+    for example in &broken {
+        let (held, failures) = files.entry(example.file.clone()).or_default();
+        *held -= 1;
+        *failures += 1;
+    }
+    Ran { files, problems: examples.problems, broken }
 }
 
 impl Examples {
-    /// Reads `examples/*.in.json` with `examples/*.out.json`, or says everything that is wrong with them.
-    pub fn read(directory: &Path) -> Result<Self, Vec<String>> {
+    /// Reads `examples/*.in.json` with `examples/*.out.json`; what is wrong with one of them hides no other.
+    #[must_use]
+    pub fn read(directory: &Path) -> Self {
         let directory = directory.join("examples");
         let entries = fs::read_dir(&directory).into_iter().flatten().flatten();
         let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
         names.sort_unstable();
-        let mut problems = Vec::new();
-        let mut examples = Vec::new();
+        let mut read = Self { examples: Vec::new(), problems: Vec::new() };
         for name in names.iter().filter_map(|name| name.strip_suffix(".in.json")) {
-            if let Err(problem) = read_file(&directory, name, &mut examples, &mut problems) {
-                problems.push(problem);
+            if let Err(problem) = read.file(&directory, name) {
+                read.problems.push(problem);
             }
         }
         for name in names.iter().filter_map(|name| name.strip_suffix(".out.json")) {
             if !names.contains(&format!("{name}.in.json")) {
-                problems.push(format!("{}.out.json: there is no {name}.in.json", directory.join(name).display()));
+                let said = format!("there is no {name}.in.json (hint: it says what is given; write it, or remove this file)");
+                read.problems.push(problem(&directory.join(format!("{name}.out.json")), 0, said));
             }
         }
-        if examples.is_empty() && problems.is_empty() {
-            problems.push(format!("{}: no examples (hint: without them the mapping cannot be checked)", directory.display()));
+        if read.examples.is_empty() && read.problems.is_empty() {
+            read.problems.push(problem(
+                &directory,
+                0,
+                "no examples (hint: without them the mapping cannot be checked)".to_owned(),
+            ));
         }
-        if problems.is_empty() { Ok(Self(examples)) } else { Err(problems) }
+        read
     }
 
-    /// Compares whole documents; how many were run, or everything that differs.
-    pub fn run(&self, mapping: &Mapping) -> Result<usize, Vec<String>> {
-        let failures: Vec<String> = self.failures(mapping).collect();
-        if failures.is_empty() { Ok(self.0.len()) } else { Err(failures) }
-    }
-
-    /// What differs, example by example.
-    pub fn failures(&self, mapping: &Mapping) -> impl Iterator<Item = String> {
-        self.0.iter().filter_map(|example| {
-            let differences = match made(mapping, example.kind, &example.with, &example.given) {
-                Ok(made) => differences(&example.expected, &made),
-                Err(problem) => vec![problem],
+    /// Compares whole documents: what does not hold, example by example.
+    pub fn failures(&self, mapping: &Mapping) -> impl Iterator<Item = Broken> {
+        self.examples.iter().filter_map(|example| {
+            let why = match made(mapping, example.kind, &example.with, &example.given) {
+                Ok(made) => Why::Differs(differences(&example.expected, &made)),
+                Err(problem) => Why::Unusable(problem),
             };
-            (!differences.is_empty()).then(|| format!("{}: {}", example.name, differences.join("; ")))
+            let Example { file, line, name, kind, .. } = example;
+            let holds = matches!(&why, Why::Differs(differences) if differences.is_empty());
+            (!holds).then(|| Broken { file: file.clone(), line: *line, example: name.clone(), kind: *kind, why })
         })
     }
-}
 
-fn read_file(directory: &Path, name: &str, examples: &mut Vec<Example>, problems: &mut Vec<String>) -> Result<(), String> {
-    let path = directory.join(format!("{name}.in.json"));
-    let file: File = read(&path)?;
-    let expected: Expected = read(&directory.join(format!("{name}.out.json")))?;
-    let allowed = || Kind::ALL.iter().map(|kind| kind.code()).collect::<Vec<_>>().join(", ");
-    let kind = Kind::from_code(&file.kind)
-        .ok_or_else(|| format!("{}: unknown `kind` (hint: allowed are {})", path.display(), allowed()))?;
-    for example in file.examples.keys().chain(expected.examples.keys()).collect::<BTreeSet<_>>() {
-        let name = format!("{name}: example \"{example}\"");
-        match (written_out(&file.examples, example), written_out(&expected.examples, example)) {
-            (Ok(given), Ok(expected)) => examples.push(Example { name, kind, with: file.with.clone(), given, expected }),
-            (Err(problem), _) => problems.push(format!("{name}: in: {problem}")),
-            (_, Err(problem)) => problems.push(format!("{name}: out: {problem}")),
+    fn file(&mut self, directory: &Path, name: &str) -> Result<(), Finding> {
+        let paths = ["in", "out"].map(|side| directory.join(format!("{name}.{side}.json")));
+        let (given_text, File { kind, with, examples }): (String, File) = read(&paths[0])?;
+        let (expected_text, expected): (String, Expected) = read(&paths[1])?;
+        let allowed = || Kind::ALL.iter().map(|kind| kind.code()).collect::<Vec<_>>().join(", ");
+        let kind = Kind::from_code(&kind)
+            .ok_or_else(|| problem(&paths[0], 0, format!("unknown `kind` (hint: allowed are {})", allowed())))?;
+        for name in examples.keys().chain(expected.examples.keys()).collect::<BTreeSet<_>>() {
+            let line = line_of(name, &expected_text);
+            let wrong = |at: usize, line: usize, what: String| {
+                problem(&paths[at], line, format!("example \"{name}\": {what} (hint: compare with the examples around it)"))
+            };
+            match (written_out(&examples, name), written_out(&expected.examples, name)) {
+                (Ok(given), Ok(expected)) => {
+                    let (file, name, with) = (paths[1].clone(), name.clone(), with.clone());
+                    self.examples.push(Example { file, line, name, kind, with, given, expected });
+                }
+                (Err(what), _) => self.problems.push(wrong(0, line_of(name, &given_text), what)),
+                (_, Err(what)) => self.problems.push(wrong(1, line, what)),
+            }
         }
+        Ok(())
     }
-    Ok(())
 }
 
-fn read<T: DeserializeOwned>(path: &Path) -> Result<T, String> {
-    let text = fs::read(path).map_err(|error| format!("{}: cannot be read: {}", path.display(), error.kind()))?;
+fn problem(file: &Path, line: usize, said: String) -> Finding {
+    Finding { grade: Grade::Problem, file: file.to_owned(), line, said }
+}
+
+/// The line where an example begins; 0 if it is not there.
+fn line_of(name: &str, text: &str) -> usize {
+    let key = format!("{}:", Value::from(name));
+    text.lines().position(|line| line.trim_start().starts_with(&key)).map_or(0, |at| at + 1)
+}
+
+/// A file and its text.
+fn read<T: DeserializeOwned>(path: &Path) -> Result<(String, T), Finding> {
+    let text = fs::read_to_string(path)
+        .map_err(|error| problem(path, 0, format!("cannot be read: {} (hint: it is JSON in UTF-8)", error.kind())))?;
     // What serde would say may quote a value.
-    serde_json::from_slice(&text).map_err(|error| format!("{}:{}: is not as expected", path.display(), error.line()))
+    let read = serde_json::from_str(&text).map_err(|error| {
+        let said = "is not as expected (hint: JSON with `examples`, and in the file of what is given `kind`)";
+        problem(path, error.line(), said.to_owned())
+    })?;
+    Ok((text, read))
 }
 
 /// An example in full. It may be written as `like` another one, with values `set` and others left out (`without`), by JSON pointer.
@@ -316,27 +392,4 @@ fn number(text: &str) -> Result<InterventionNumber, String> {
 
 fn told(gaps: &[Gap]) -> Value {
     json!({"gaps": gaps.iter().map(|gap| json!([gap.reason, gap.field])).collect::<Vec<_>>()})
-}
-
-/// Where two documents differ, by JSON pointer; never a value.
-fn differences(expected: &Value, made: &Value) -> Vec<String> {
-    fn compare(at: &str, expected: &Value, made: &Value, found: &mut Vec<String>) {
-        match (expected, made) {
-            (Value::Object(expected), Value::Object(made)) => {
-                for key in expected.keys().chain(made.keys()).collect::<BTreeSet<_>>() {
-                    let at = format!("{at}/{key}");
-                    match (expected.get(key), made.get(key)) {
-                        (Some(expected), Some(made)) => compare(&at, expected, made, found),
-                        (Some(_), None) => found.push(format!("{at} is missing")),
-                        (None, _) => found.push(format!("{at} is unexpected")),
-                    }
-                }
-            }
-            (expected, made) if expected == made => {}
-            _ => found.push(format!("{} differs", if at.is_empty() { "the whole" } else { at })),
-        }
-    }
-    let mut found = Vec::new();
-    compare("", expected, made, &mut found);
-    found
 }

@@ -104,8 +104,8 @@ impl<'a> Pair<'a> {
     /// The profiles of both. They take fields away and add none, so a programme adds them as it likes.
     pub(super) fn profiles(&self) -> Laid<'a> {
         let rows = self.both().flat_map(|keys| keys.tables("profile"));
-        let in_force = |keys| InForce { keys, of_base: false, localisable: true };
-        Laid { rows: rows.map(in_force).collect(), left_open: Vec::new() }
+        let in_force = |keys| InForce { keys, of_base: false, localisable: true, asked: None };
+        Laid { rows: rows.map(in_force).collect(), ..Laid::default() }
     }
 }
 
@@ -116,6 +116,8 @@ pub(super) struct InForce<'a> {
     pub(super) of_base: bool,
     /// Whether a programme may change it without saying why.
     pub(super) localisable: bool,
+    /// What the base asks the programme to decide here.
+    pub(super) asked: Option<&'a str>,
 }
 
 impl InForce<'_> {
@@ -138,6 +140,8 @@ pub(super) struct Laid<'a> {
     pub(super) rows: Vec<InForce<'a>>,
     /// What the base leaves to the programme, and the programme does not say.
     pub(super) left_open: Vec<String>,
+    /// What the programme takes away, each with its reason.
+    pub(super) removed: Vec<(String, String)>,
 }
 
 impl Laid<'_> {
@@ -150,10 +154,12 @@ fn lay<'a>(section: &str, named_by: &'static str, base: Vec<Keys<'a>>, programme
     let names: Vec<Option<&str>> = base.iter().map(|keys| keys.peek(named_by)).collect();
     let in_base = |keys: Keys<'a>| {
         let localisable = keys.is_set("localisable") || keys.has("decide");
-        Some(InForce { keys, of_base: true, localisable })
+        let asked = keys.peek("decide");
+        Some(InForce { keys, of_base: true, localisable, asked })
     };
     let mut slots: Vec<Option<InForce<'a>>> = base.into_iter().map(in_base).collect();
     let mut taken = vec![false; slots.len()];
+    let mut removed = Vec::new();
     for keys in programme {
         let instead_of = keys.text("instead_of");
         let removes = keys.flag("remove");
@@ -168,15 +174,18 @@ fn lay<'a>(section: &str, named_by: &'static str, base: Vec<Keys<'a>>, programme
             Some(at) if !taken[at] => {
                 taken[at] = true;
                 let localisable = slots[at].as_ref().is_some_and(|row| row.localisable);
+                let asked = slots[at].as_ref().and_then(|row| row.asked);
                 if let Some(row) = &slots[at] {
                     compare(&keys, &row.keys, name.unwrap_or_default(), localisable);
                 }
                 if removes {
                     finish_removal(&keys, named_by);
+                    let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+                    removed.push((text(name), text(keys.peek("reason"))));
                 }
-                slots[at] = (!removes).then_some(InForce { keys, of_base: false, localisable });
+                slots[at] = (!removes).then_some(InForce { keys, of_base: false, localisable, asked });
             }
-            Some(_) => slots.push(Some(InForce { keys, of_base: false, localisable: false })),
+            Some(_) => slots.push(Some(InForce { keys, of_base: false, localisable: false, asked: None })),
             None => {
                 let known = || hint(name.unwrap_or_default(), names.iter().flatten().copied());
                 if removes || instead_of.is_some() {
@@ -194,14 +203,14 @@ fn lay<'a>(section: &str, named_by: &'static str, base: Vec<Keys<'a>>, programme
                     );
                 }
                 if !removes {
-                    slots.push(Some(InForce { keys, of_base: false, localisable: true }));
+                    slots.push(Some(InForce { keys, of_base: false, localisable: true, asked: None }));
                 }
             }
         }
     }
     let (open, rows): (Vec<_>, Vec<_>) = slots.into_iter().flatten().partition(|row| row.of_base && row.keys.has("decide"));
     let left_open = open.into_iter().map(|row| left_open(section, named_by, &row.keys)).collect();
-    Laid { rows, left_open }
+    Laid { rows, left_open, removed }
 }
 
 /// A row of the programme beside the row of the base in whose place it stands.

@@ -12,7 +12,7 @@ use std::{
 use serde_json::{Value, json};
 
 use super::{
-    IdentityFields, Mapping, ServiceFields, approval, check,
+    IdentityFields, Mapping, Removed, ServiceFields, approval, check,
     compile::{self, Tables},
     doubts,
     file::{Findings, Grade, Keys, Place, TextFile, hint},
@@ -25,7 +25,9 @@ use super::{
 };
 
 const MAPPING: &str = "mapping.toml";
-const RULE_FILES: [&str; 6] = [MAPPING, "intervention.toml", "feedback.toml", "referral.toml", "decision.toml", "reasons.toml"];
+/// The files that hold rules, `mapping.toml` first.
+pub const RULE_FILES: [&str; 6] =
+    [MAPPING, "intervention.toml", "feedback.toml", "referral.toml", "decision.toml", "reasons.toml"];
 
 /// Everything that a mapping consists of, before it is known to be right.
 pub(super) struct Loaded {
@@ -54,6 +56,7 @@ pub(super) fn load(directory: &Path, findings: &Findings) -> Option<Mapping> {
     let keys = Keys::of_file(&programme, top.get_ref(), findings);
     let (base, _) = keys.needed("base", "the directory with what no country changes, for example \"../base\"")?;
     let layers = Layers::of(directory, base);
+    let named_base = base.to_owned();
     let base = TextFile::read(&layers.base.join(MAPPING), findings);
     let base_top = base.as_ref().map(|file| file.toml(findings));
     let base = base.as_ref().zip(base_top.as_ref()).map(|(file, top)| Keys::of_file(file, top.get_ref(), findings));
@@ -66,12 +69,15 @@ pub(super) fn load(directory: &Path, findings: &Findings) -> Option<Mapping> {
     let tops: Vec<_> = files.iter().map(|file| file.tops(findings)).collect();
     let mut profiles: [Vec<Profile>; Message::ALL.len()] = Default::default();
     let mut in_force = Vec::new();
+    let mut removed = Vec::new();
     for ((top, file), sections) in tops.iter().zip(&files).zip(SECTIONS) {
         let keys = top.keys(findings);
         for (section, message) in sections {
             let blocks = if *message == Message::Referral { keys.laid("block", "name") } else { Default::default() };
             let rows = keys.laid(section, "to");
             said.insert((*section, message.code()), blocks.json().chain(rows.json()).collect());
+            let taken = blocks.removed.iter().chain(&rows.removed).cloned();
+            removed.extend(taken.map(|(target, reason)| Removed { message: *message, target, reason }));
             in_force.push((*section, *message, file, blocks, rows));
         }
         let (_, first) = sections[0];
@@ -125,6 +131,7 @@ pub(super) fn load(directory: &Path, findings: &Findings) -> Option<Mapping> {
         plain_version,
         digest,
         approval,
+        base: named_base,
         files,
         rules,
         identity,
@@ -134,6 +141,7 @@ pub(super) fn load(directory: &Path, findings: &Findings) -> Option<Mapping> {
         tables,
         profiles_in,
         profiles_out,
+        removed,
         known,
     })
 }
@@ -153,6 +161,18 @@ const SECTIONS: [&[(&str, Message)]; 4] = [
     &[("referral", Message::Referral)],
     &[("decision", Message::ReferralDecision)],
 ];
+
+impl Message {
+    /// The file and the section in which its rows stand.
+    #[must_use]
+    pub fn written_in(self) -> (&'static str, &'static str) {
+        let sections = RULE_FILES[1..].iter().zip(SECTIONS);
+        sections
+            .flat_map(|(file, sections)| sections.iter().map(move |(section, of)| (*of, (*file, *section))))
+            .find_map(|(of, place)| (of == self).then_some(place))
+            .unwrap_or((MAPPING, ""))
+    }
+}
 
 fn head(pair: &Pair<'_>) -> (Head, Said) {
     let mut head = Head::default();

@@ -164,6 +164,8 @@ pub struct Row {
     pub localisable: bool,
     /// Whether the base says it; otherwise the programme does.
     pub of_base: bool,
+    /// What the base asks each programme to decide here, as a sentence; `None` where it has a row of its own.
+    pub asked: Option<String>,
     /// Why it is so.
     pub reason: Option<String>,
     /// Where it stands in the files.

@@ -26,6 +26,8 @@ pub struct Table {
     pub columns: Vec<String>,
     /// Every row, for people who review it.
     pub rows: Vec<Vec<String>>,
+    /// The file as a whole.
+    pub place: Place,
     /// Where each row stands.
     pub places: Vec<Place>,
     /// Whether each row has to be confirmed before it is opened.
@@ -185,6 +187,7 @@ pub(super) fn read(declared: &Declaration<'_>, file: &TextFile, findings: &Findi
         written,
         columns,
         rows,
+        place: file.whole(),
         places,
         needs_confirmation,
         looked_up_at,

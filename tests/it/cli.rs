@@ -1,6 +1,7 @@
 //! The command line as an operator meets it: the real binary, its texts and its exit codes.
 
 mod alerts;
+mod another_country;
 mod check;
 mod documented;
 mod flows;
@@ -112,7 +113,9 @@ fn every_command_explains_itself_with_an_example() {
         "key new",
         "key state",
         "mapping",
+        "mapping new",
         "mapping check",
+        "mapping test",
         "mapping try",
         "mapping fields",
         "mapping digest",

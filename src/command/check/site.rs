@@ -138,9 +138,10 @@ pub(super) fn mapping(directory: &Path) -> (Findings, Option<Mapping>) {
         }
     };
     let mut findings = Findings::default();
-    match examples::run(&mapping, directory) {
-        Ok(count) => findings.notes.push(format!("version {}, {count} examples", mapping.version())),
-        Err(failures) => findings.problems.extend(failures.into_iter().map(Problem::configuration)),
+    let ran = examples::run(&mapping, directory);
+    findings.problems.extend(ran.findings().into_iter().map(Problem::configuration));
+    if findings.problems.is_empty() {
+        findings.notes.push(format!("version {}, {} examples", mapping.version(), ran.tried()));
     }
     (findings, Some(mapping))
 }

@@ -131,19 +131,46 @@ fn with(mapping: &Mapping, kind: Kind, settings: Option<&Settings>) -> Value {
     }
 }
 
-/// The documents that are made, each with the message whose rows make it.
-fn documents(kind: Kind, made: &Value) -> Vec<(&'static str, Message, &Value)> {
+/// A document inside what is made of a kind of record.
+pub(super) struct Made {
+    /// Where it stands, as a JSON pointer.
+    pub(super) at: &'static str,
+    /// What people call it.
+    pub(super) what: &'static str,
+    /// The message whose rows make it.
+    message: Message,
+}
+
+/// The documents that are made of a kind of record.
+pub(super) const fn documents(kind: Kind) -> &'static [Made] {
+    const fn alone(what: &'static str, message: Message) -> Made {
+        Made { at: "", what, message }
+    }
     match kind {
-        Kind::Intervention => vec![
-            ("a new case", Message::Case, &made["new_case"]),
-            ("into an existing case, where it has no value", Message::Case, &made["if_empty"]),
-            ("the service", Message::Service, &made["service"]),
-        ],
-        Kind::Referral => vec![("to DTP", Message::Referral, made)],
-        Kind::DecisionReport => vec![("to DTP", Message::DecisionReport, made)],
-        Kind::ReferralDecision => vec![("on the referral", Message::ReferralDecision, made)],
-        Kind::Delivered => vec![("to DTP", Message::Delivered, made)],
-        Kind::Failed => vec![("to DTP", Message::Failed, made)],
+        Kind::Intervention => {
+            const {
+                &[
+                    Made { at: "/new_case", what: "a new case", message: Message::Case },
+                    Made { at: "/if_empty", what: "into an existing case, where it has no value", message: Message::Case },
+                    Made { at: "/service", what: "the service", message: Message::Service },
+                ]
+            }
+        }
+        Kind::Referral => const { &[alone("to DTP", Message::Referral)] },
+        Kind::DecisionReport => const { &[alone("to DTP", Message::DecisionReport)] },
+        Kind::ReferralDecision => const { &[alone("on the referral", Message::ReferralDecision)] },
+        Kind::Delivered => const { &[alone("to DTP", Message::Delivered)] },
+        Kind::Failed => const { &[alone("to DTP", Message::Failed)] },
+    }
+}
+
+impl Made {
+    /// Where a field of it comes from, and by which rule; both empty if no row writes it.
+    pub(super) fn origin(&self, mapping: &Mapping, field: &str) -> (String, String) {
+        let target = if self.message == Message::ReferralDecision && field == "decision" { "status" } else { field };
+        let rows = mapping.rows().filter(|(of, row)| *of == self.message && row.target == target);
+        let (from, rules): (Vec<String>, Vec<String>) = rows.map(|(_, row)| (row.origin_in_words(), row.rule_in_words())).unzip();
+        (from.join(", or "), rules.join(", or "))
     }
 }
 
@@ -157,14 +184,11 @@ fn show(
     let gaps = made.get("gaps").and_then(Value::as_array).map(Vec::as_slice).filter(|_| made.get("gaps").is_some());
     let mut fields = Vec::new();
     if gaps.is_none() && !made.is_null() {
-        for (what, message, document) in documents(kind, made) {
+        for part in documents(kind) {
+            let what = part.what;
             shown.words(&format!("{what}:"))?;
-            for (field, value) in document.as_object().into_iter().flatten() {
-                let target = if kind == Kind::ReferralDecision && field == "decision" { "status" } else { field };
-                let rows = mapping.rows().filter(|(of, row)| *of == message && row.target == target);
-                let (from, rules): (Vec<String>, Vec<String>) =
-                    rows.map(|(_, row)| (row.origin_in_words(), row.rule_in_words())).unzip();
-                let (from, rule) = (from.join(", or "), rules.join(", or "));
+            for (field, value) in made.pointer(part.at).and_then(Value::as_object).into_iter().flatten() {
+                let (from, rule) = part.origin(mapping, field);
                 shown.words(&format!("  {field} = {value}\n      from {from}\n      {rule}"))?;
                 fields.push(json!({"in": what, "field": field, "from": from, "rule": rule}));
             }

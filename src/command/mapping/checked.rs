@@ -7,7 +7,10 @@ use serde::Serialize;
 use super::Shown;
 use crate::{
     command::Failure,
-    mapping::{Finding, Grade, Mapping, examples},
+    mapping::{
+        Finding, Grade, Mapping,
+        examples::{self, Ran},
+    },
 };
 
 #[derive(Serialize)]
@@ -35,14 +38,14 @@ pub(super) fn check(directory: &Path, shown: &mut Shown<impl Write>) -> Result<(
         show(finding, shown)?;
     }
     let ran = mapping.as_ref().map(|mapping| examples::run(mapping, directory));
-    let failures = ran.as_ref().and_then(|ran| ran.as_ref().err()).map_or(&[][..], Vec::as_slice);
-    for failure in failures {
-        let row = Row { grade: word(Grade::Problem), file: None, line: None, said: failure };
-        shown.say(&format!("{:<8} {failure}", row.grade), &row)?;
+    // What an example must give is shown by `mapping test`; here only where it gives something else.
+    let failures = ran.as_ref().map(Ran::findings).unwrap_or_default();
+    for failure in &failures {
+        show(failure, shown)?;
     }
     let count = |grade| findings.iter().filter(|finding| finding.grade == grade).count();
     let (problems, warnings) = (count(Grade::Problem) + failures.len(), count(Grade::Warning));
-    let examples = ran.and_then(Result::ok);
+    let examples = ran.filter(|_| failures.is_empty()).map(|ran| ran.tried());
     let version = mapping.as_ref().map(Mapping::version);
     let words = match (version, examples) {
         (Some(version), Some(examples)) => {
@@ -54,7 +57,7 @@ pub(super) fn check(directory: &Path, shown: &mut Shown<impl Write>) -> Result<(
     if problems == 0 { Ok(()) } else { Err(Failure::configuration(format!("{} found", many(problems, "problem")))) }
 }
 
-fn show(finding: &Finding, shown: &mut Shown<impl Write>) -> Result<(), Failure> {
+pub(super) fn show(finding: &Finding, shown: &mut Shown<impl Write>) -> Result<(), Failure> {
     let Finding { grade, file, line, said } = finding;
     let row =
         Row { grade: word(*grade), file: Some(file.display().to_string()), line: Some(*line).filter(|line| *line > 0), said };

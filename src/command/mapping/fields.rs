@@ -66,7 +66,7 @@ pub(super) fn fields(directory: &Path, settings: Option<&Settings>, shown: &mut 
     Ok(())
 }
 
-const fn about(message: Message) -> (&'static str, &'static str, &'static str) {
+pub(super) const fn about(message: Message) -> (&'static str, &'static str, &'static str) {
     const IN: &str = "UNHCR to Primero";
     const OUT: &str = "Primero to UNHCR";
     match message {

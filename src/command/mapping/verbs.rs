@@ -21,6 +21,21 @@ pub struct Which {
 /// What to do with a mapping.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
+    /// Begin a mapping for another country, with a list of everything that it has to decide
+    ///
+    /// Makes DIR from a mapping that is there: its rules, tables and examples, with version, approval and
+    /// confirmations taken out; DECISIONS.md with each decision, who takes it, where it is written and what
+    /// the other programme chose, services, protection concerns, agencies and languages first; and settings
+    /// to fill in. Nothing is written over, and what cannot be made whole is not made.
+    #[command(verbatim_doc_comment, after_help = "Example: referrald mapping new mappings/kakuma --from gambella")]
+    New {
+        /// The directory to make; the programme is called as it
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+        /// The mapping to begin with: a directory, or the name of one beside DIR, in `mappings`, or installed
+        #[arg(long, value_name = "MAPPING")]
+        from: PathBuf,
+    },
     /// Tell everything that is wrong with a mapping, in file order, with the remedy
     ///
     /// Reads the programme's files with their base and runs the examples. Problems keep the daemon from
@@ -33,6 +48,16 @@ pub enum Verb {
         /// Also compare it with Primero: fields, options with their labels, users; needs `--config`
         #[arg(long)]
         live: bool,
+    },
+    /// Run the examples of a mapping, and show what was expected beside what came out
+    ///
+    /// The examples lie beside the mapping: invented people, and exactly what must come out of each. Of one
+    /// that does not hold, every field that differs is shown with its origin and rule.
+    #[command(verbatim_doc_comment, after_help = "Example: referrald mapping test mappings/gambella")]
+    Test {
+        /// Which mapping.
+        #[command(flatten)]
+        which: Which,
     },
     /// Show what the mapping makes of one document
     ///

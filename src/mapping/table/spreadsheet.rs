@@ -4,6 +4,14 @@
 
 use crate::mapping::file::{Findings, Place};
 
+/// What a spreadsheet writes where a formula failed.
+const ERRORS: [&str; 8] = ["#N/A", "#NAME?", "#REF!", "#VALUE!", "#DIV/0!", "#NULL!", "#NUM!", "########"];
+/// The months as spreadsheets write them in English, French, German and Spanish.
+const MONTHS: &str = " jan january janv janvier januar jänner ene enero feb february fév févr février februar febrero mar march mars \
+    mär mrz märz marzo apr april avr avril abr abril may mai mayo jun june juin juni junio jul july juil juillet juli julio aug \
+    august aoû août ago agosto sep sept september septembre septiembre oct october octobre okt oktober octubre nov november \
+    novembre noviembre dec december déc décembre dez dezember dic diciembre ";
+
 /// What parts the cells: a comma, or what a spreadsheet uses where the comma is a decimal sign.
 pub(super) fn delimiter(text: &str, wanted: &[&str]) -> u8 {
     let heading = text.lines().next().unwrap_or_default();
@@ -38,6 +46,11 @@ pub(super) fn damage(cell: &str, matched: bool) -> Option<String> {
     }
     if cell.contains('\u{fffd}') {
         return Some("has a character that was lost (hint: type it again, and save as \"CSV UTF-8\")".to_owned());
+    }
+    if ERRORS.contains(&cell) {
+        return Some(format!(
+            "says `{cell}`, an error of a spreadsheet (hint: type the cell again, as text and not as a formula)"
+        ));
     }
     if !matched {
         return None;
@@ -108,15 +121,18 @@ fn is_grouped_number(cell: &str) -> bool {
             || matches!(rest.as_slice(), [decimals] if decimals.bytes().all(|sign| sign == b'0')))
 }
 
-/// `10-May`, `May-10`, `05/10/2026`
+/// `10-May`, `mai 26`, `05/10/2026`, `2026-10-05 00:00:00`
 fn is_made_date(cell: &str) -> bool {
-    const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
-    let parts: Vec<&str> = cell.split(['-', '/', '.']).collect();
+    let midnight = [" 00:00:00", " 0:00:00", " 00:00", " 0:00"].iter().find_map(|time| cell.strip_suffix(time));
+    let day = midnight.unwrap_or(cell);
     let number = |part: &str| (1..=4).contains(&part.len()) && part.bytes().all(|sign| sign.is_ascii_digit());
-    let month = |part: &str| MONTHS.contains(&part.to_lowercase().as_str());
-    match parts.as_slice() {
-        [one, other] => number(one) && month(other) || month(one) && number(other),
-        [day, middle, year] => (number(day) && number(middle) || number(day) && month(middle)) && number(year),
-        _ => false,
-    }
+    let month = |part: &str| part.chars().all(char::is_alphabetic) && MONTHS.contains(&format!(" {} ", part.to_lowercase()));
+    let digits: Vec<&str> = day.split(['-', '/', '.']).collect();
+    let words: Vec<&str> = day.split(['-', '/', '.', ' ', ',']).filter(|part| !part.is_empty()).collect();
+    matches!(digits.as_slice(), [day, middle, year] if number(day) && number(middle) && number(year))
+        || match words.as_slice() {
+            [one, other] => number(one) && month(other) || month(one) && number(other),
+            [day, middle, year] => number(year) && (number(day) && month(middle) || month(day) && number(middle)),
+            _ => false,
+        }
 }

@@ -43,6 +43,14 @@ fn what_was_lost_is_refused_with_the_cell_named() {
             "the cell `primero_id` says `10-May`, which looks like a date that a spreadsheet has made",
         ),
         ("125080009,Ninth,05/10/2026,Ninth", "the cell `primero_id` says `05/10/2026`, which looks like a date"),
+        ("125080009,Ninth,10-mai,Ninth", "the cell `primero_id` says `10-mai`, which looks like a date"),
+        ("125080009,Ninth,Okt 26,Ninth", "the cell `primero_id` says `Okt 26`, which looks like a date"),
+        ("125080009,Ninth,\"October 5, 2026\",Ninth", "the cell `primero_id` says `October 5, 2026`, which looks like a date"),
+        (
+            "125080009,Ninth,2026-10-05 00:00:00,Ninth",
+            "the cell `primero_id` says `2026-10-05 00:00:00`, which looks like a date",
+        ),
+        ("125080009,#NAME?,ninth,Ninth", "the cell `progres_label` says `#NAME?`, an error of a spreadsheet"),
         ("125080009,Ninth,“ninth”,Ninth", "the cell `primero_id` has typographic quotation marks"),
         ("125080009,Nin\u{fffd}th,ninth,Ninth", "the cell `progres_label` has a character that was lost"),
         ("125080009,Ninth,,Ninth", "the cell `primero_id` is empty"),
@@ -54,6 +62,16 @@ fn what_was_lost_is_refused_with_the_cell_named() {
         let problems = copy.problems();
         assert_eq!(problems.len(), 1, "{row}: {problems:?}");
         assert!(problems[0].starts_with(&format!("{FILE}:6: {said}")), "{row}: {problems:?}");
+    }
+}
+
+#[test]
+fn what_only_looks_like_a_date_is_read() {
+    for value in ["marsabit 12", "decision 1", "market-2", "1, 2, 3", "may_5", "10"] {
+        let copy = Copy::new();
+        let table = copy.read(FILE);
+        copy.write(FILE, &format!("{table}125080009,Ninth,\"{value}\",Ninth\n"));
+        assert_eq!(copy.problems(), [""; 0], "{value}");
     }
 }
 

@@ -10,7 +10,7 @@ use super::{Answered, referrald, said, with};
 use crate::world::World;
 
 /// A folder with all mappings in it.
-fn copied() -> TempDir {
+pub(super) fn copied() -> TempDir {
     fn copy(from: &Path, to: &Path) {
         fs::create_dir_all(to).unwrap();
         for entry in fs::read_dir(from).unwrap().map(|entry| entry.unwrap()) {
