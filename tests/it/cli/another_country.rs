@@ -146,9 +146,11 @@ fn the_settings_of_a_new_country_lack_only_what_has_to_be_filled_in() {
         let folder = copied();
         assert!(begin(&kakuma(&folder), programme).ends_with("exit 0"));
         let file = folder.path().join("kakuma/config/kakuma.example.toml");
-        let told = said(&["check", "--offline", "--config", &file.display().to_string()], None);
-        let lines: Vec<&str> = told.lines().filter(|line| line.contains("kakuma.example.toml")).collect();
-        assert!(lines.len() > 15 && lines.iter().all(|line| line.contains("` is not filled in yet")), "{told}");
+        let (told, exit) = rows(&["check", "--offline", "--config", &file.display().to_string()]);
+        assert_eq!((&told[0]["section"], exit), (&json!("configuration"), Some(78)));
+        let problems: Vec<&str> = told[0]["problems"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        assert!(problems.len() > 12 && problems.iter().all(|said| said.ends_with("` is not filled in yet")), "{problems:?}");
+        assert_eq!((&told[1]["section"], &told[1]["ok"]), (&json!("mapping"), &json!(true)), "{told:?}");
         let text = fs::read_to_string(&file).unwrap();
         for list in ["service_types = [\n    # \"", "implementing_agencies = []\n", "owner_agencies = []\n", "recipients = []\n"]
         {
