@@ -210,7 +210,7 @@ mod tests {
             for time in ["1970-01-01T00:00:00Z", "2026-02-28T23:59:59Z", "2026-08-15T10:00:00Z", "2100-01-01T00:00:00Z"] {
                 let there = utc(time).with_timezone(&zone);
                 let back = zone.from_local_datetime(&there.naive_local());
-                assert!([back.earliest(), back.latest()].contains(&Some(there.clone())), "{name}");
+                assert!([back.earliest(), back.latest()].contains(&Some(there)), "{name}");
             }
         }
     }
