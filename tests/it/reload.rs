@@ -110,7 +110,7 @@ async fn a_bad_configuration_is_refused_with_every_reason_and_the_old_one_goes_o
 async fn a_file_that_cannot_be_read_is_refused_with_every_reason() {
     let world = World::new().await;
     let file = world.stage.directory().join("referrald.toml");
-    let text = world.stage.configuration().replace("to_dtp", "to_dpt").replace("timeout = \"5s\"", "timeout = \"soon\"");
+    let text = world.stage.configuration().replace("to_dtp", "to_dpt").replace("timeout = \"60s\"", "timeout = \"soon\"");
     let settings = referrald::config::Settings::from_text(&file, &text, []);
     let refused = world.daemon().reload(settings).await.expect_err("it is refused").to_string();
     let keys: Vec<&str> = refused.lines().filter_map(|line| line.split('`').nth(1)).collect();

@@ -34,7 +34,7 @@ const NO_RECORD: [(&str, &str, &str); 6] = [
     ("Subject", "", "what a change of a mapping is about; its `Value` is a name"),
 ];
 /// Texts in rooms through which records go, and what they are.
-const NO_VALUE: [(&str, &str); 42] = [
+const NO_VALUE: [(&str, &str); 43] = [
     ("text_identifier", "the number of an intervention or of a case"),
     ("NotTaken", "where an item stands in a post"),
     ("Approval", "an approval in a mapping file"),
@@ -44,6 +44,7 @@ const NO_VALUE: [(&str, &str); 42] = [
     ("Known", "names of fields"),
     ("ReasonTexts", "texts of mapping files"),
     ("Row", "a rule of a mapping file"),
+    ("Removed", "a rule that a mapping file takes away"),
     ("Source", "a rule of a mapping file"),
     ("Part", "a rule of a mapping file"),
     ("Many", "a rule of a mapping file"),
