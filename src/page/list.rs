@@ -69,6 +69,8 @@ pub(super) fn shown(entry: &Entry, zone: Zone, now: DateTime<Utc>, level: u8) ->
             @if !entry.fields.is_empty() { p { "Fields: " @for (n, field) in entry.fields.iter().enumerate() { @if n > 0 { ", " } code { (field) } } } }
             p.references {
                 @if let Some(delivery) = entry.delivery { a href={ "/deliveries/" (delivery) } { "delivery " (delivery) } " " }
+                // Its own page, where the number of the case is.
+                @else if entry.case.is_some() { a href={ "/deliveries/" (entry.id) } { "entry " (entry.id) } " " }
                 @if let Some(number) = &entry.intervention { span { span.kind { "intervention " } span.id { (number) } } " " }
                 @if let Some(case) = &entry.case { span { span.kind { "case " } span.id { (case) } } " " }
                 @if let Some(status) = entry.status { span { span.kind { "status " } (status) } " " }

@@ -221,7 +221,9 @@ async fn an_entry_about_a_case_shows_its_number_too() {
     staff.edit(case, json!({ "case_id_display": "TEST-NUMBER-77" }));
     world.walk(Walk::Referrals).await;
     assert_eq!(world.list(), ["near_miss service_without_referral"]);
-    let page = plain(&shown(&world, &format!("/deliveries/{}", world.entries()[0].id)).await);
+    let path = format!("/deliveries/{}", world.entries()[0].id);
+    assert!(shown(&world, "/list").await.contains(&format!("href=\"{path}\"")), "the list leads there");
+    let page = plain(&shown(&world, &path).await);
     assert!(page.contains("Case number TEST-NUMBER-77 read from Primero now"), "{page}");
     world.end().await;
 }
