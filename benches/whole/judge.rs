@@ -2,7 +2,12 @@
 
 use std::{collections::BTreeMap, sync::Mutex, time::Duration};
 
-use referrald::sandbox::{Endpoint, Fault, Rule, dtp::SimulatedDtp, primero::SimulatedPrimero, stage::Stage};
+use referrald::sandbox::{
+    Endpoint, Fault, Rule,
+    dtp::SimulatedDtp,
+    primero::{CHILD_PROTECTION, Document, SimulatedPrimero},
+    stage::Stage,
+};
 use serde_json::Value;
 
 use crate::post;
@@ -93,11 +98,12 @@ pub fn work(stage: &Stage) -> usize {
 pub fn judge(stage: &Stage, interventions: usize, first: usize, referrals: usize) -> Finding {
     let mut finding = Finding::default();
     let feedback = by(&stage.dtp, Endpoint::DtpDecision, "progres_interventionnumber");
+    let services = services(&stage.primero);
     for child in first..first + interventions {
-        let services = services(&stage.primero, child);
-        finding.doubled += usize::from(services > 1);
+        let children = services.get(&post::number(child)).map_or(&[][..], Vec::as_slice);
+        finding.doubled += usize::from(children.len() > 1);
         let told = feedback.get(&post::number(child));
-        finding.lost += usize::from(services == 0 || told.is_none());
+        finding.lost += usize::from(!children.contains(&post::person(child)) || told.is_none());
         finding.unlike += usize::from(told.is_some_and(|told| told.iter().any(|one| one != &told[0])));
         finding.repeats += told.map_or(0, |told| told.len() - 1);
     }
@@ -111,12 +117,17 @@ pub fn judge(stage: &Stage, interventions: usize, first: usize, referrals: usize
     finding
 }
 
-/// How many services with the intervention's number Primero holds, in all cases of the child.
-fn services(primero: &SimulatedPrimero, child: usize) -> usize {
-    let number = Value::from(post::number(child));
-    let cases = primero.cases_with("unhcr_individual_no", &Value::from(post::person(child)));
-    let services = cases.into_iter().flat_map(|case| primero.services(case));
-    services.filter(|service| service.get("progres_interventionnumber") == Some(&number)).count()
+/// The children on whose cases Primero holds a service, by the intervention's number.
+fn services(primero: &SimulatedPrimero) -> BTreeMap<String, Vec<String>> {
+    let text = |of: &Document, field: &str| of.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for case in primero.cases_with("module_id", &Value::from(CHILD_PROTECTION)) {
+        let person = primero.case(case).map(|case| text(&case, "unhcr_individual_no")).unwrap_or_default();
+        for service in primero.services(case) {
+            all.entry(text(&service, "progres_interventionnumber")).or_default().push(person.clone());
+        }
+    }
+    all
 }
 
 /// What DTP took, by a key of the message.

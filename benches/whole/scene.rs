@@ -124,7 +124,8 @@ impl Scene {
                 (seen, since) = (now, Instant::now());
             }
             assert!(since.elapsed() < patience, "{what} stays at {now} and does not reach {count}");
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            // Of many it takes a while to say how many they are.
+            tokio::time::sleep(Duration::from_millis(if count > 10_000 { 500 } else { 20 })).await;
         }
     }
 

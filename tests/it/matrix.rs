@@ -76,7 +76,7 @@ fn panic_of(panic: Box<dyn std::any::Any + Send>) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
 async fn each_call_with_each_fault_that_passes_comes_to_what_is_stated() {
     let diagnostics = watch_diagnostics();
-    compare(tried(5), stated::passing, cell::passing).await;
+    compare(tried(7), stated::passing, cell::passing).await;
     diagnostics.assert_clean();
 }
 

@@ -26,7 +26,7 @@ fuzz_target!(|bytes: &[u8]| {
         let file = copy.file(FILES[usize::from(*which) % FILES.len()]);
         let whole = fs::read(&file).expect("the file is there");
         fs::write(&file, text).expect("the file can be written");
-        copy.inspect();
+        copy.inspect(text);
         fs::write(&file, whole).expect("the file can be written");
     });
 });

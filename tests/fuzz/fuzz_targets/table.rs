@@ -14,6 +14,6 @@ thread_local! {
 fuzz_target!(|bytes: &[u8]| {
     COPY.with(|copy| {
         fs::write(copy.file("gambella/tables/service-in.csv"), bytes).expect("the file can be written");
-        copy.inspect();
+        copy.inspect(bytes);
     });
 });
