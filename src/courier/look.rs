@@ -20,7 +20,7 @@ use crate::{
     primero::{Case, Document, Referral, ReferralStatus, Referrals, Sought, Trouble, text},
     programme::{Place, Programme},
     reason::Reason,
-    referral::{CaseId, CaseKey, DeliveryId, OutgoingId, State, System, Walk},
+    referral::{CaseId, CaseKey, DeliveryId, OutgoingId, ReferralId, State, System, Walk},
     spool::{
         delivery::Delivery,
         looks::Found,
@@ -252,18 +252,11 @@ async fn judge(at: &mut Attempt, case: &Case, case_id: &CaseId, referral: &Refer
         service: referral.service_record_id.clone(),
     };
     match verdict {
-        consent::Verdict::NotOurs => {
-            // It concerned us once, and was corrected: what was withheld then asks nothing of anybody any more.
-            let listed = at.state(programme.spool.read(|reading| reading.sending(found.referral)))?;
-            if listed.newest.is_some_and(|newest| newest.state == State::Withheld) {
-                at.state(programme.spool.write(move |tx| tx.nothing_to_send(found.referral)).await)?;
-            }
-            Ok(None)
-        }
+        // It concerned us once, and was corrected.
+        consent::Verdict::NotOurs => nothing_to_send(at, found.referral).await,
+        // Who made it took it back: nothing that a person should do about it.
         consent::Verdict::Withheld(Reason::NotInProgress) if referral.status == ReferralStatus::Revoked => {
-            // Who made it took it back: nothing to send, and so nothing that a person should do about it.
-            at.state(programme.spool.write(move |tx| tx.nothing_to_send(found.referral)).await)?;
-            Ok(None)
+            nothing_to_send(at, found.referral).await
         }
         // Made before our first day, and over: it was never ours to send.
         consent::Verdict::Withheld(Reason::BeforeStart) if referral.status != ReferralStatus::InProgress => Ok(None),
@@ -285,6 +278,16 @@ async fn judge(at: &mut Attempt, case: &Case, case_id: &CaseId, referral: &Refer
             leave(at, case, service, found, basis).await
         }
     }
+}
+
+/// Nothing of a referral is to be sent: what was withheld of it before asks nothing of anybody any more.
+async fn nothing_to_send(at: &Attempt, referral: ReferralId) -> Step<Option<Leaving>> {
+    let spool = &at.programme.spool;
+    let known = at.state(spool.read(|reading| reading.sending(referral)))?;
+    if known.newest.is_some_and(|newest| newest.state == State::Withheld) {
+        at.state(spool.write(move |tx| tx.nothing_to_send(referral)).await)?;
+    }
+    Ok(None)
 }
 
 /// A referral may leave: now, if DTP is well and has a place free, else when its errand is lent.
