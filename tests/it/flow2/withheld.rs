@@ -10,6 +10,7 @@ use referrald::{
     },
 };
 use serde_json::json;
+use uuid::Uuid;
 
 use super::{HOUR, MINUTE, child_referred, child_whose_referral_waits, refer_service, sent_ids, service};
 use crate::world::World;
@@ -69,14 +70,20 @@ async fn a_referral_to_unhcrs_account_for_another_agencys_service_is_withheld() 
     world.end().await;
 }
 
-#[tokio::test]
-async fn a_referral_of_unhcrs_service_to_somebody_else_is_withheld() {
-    let world = World::new().await;
+/// A service for UNHCR whose referral names another case worker is withheld; the case and the service.
+async fn refer_to_somebody_else(world: &World) -> (Uuid, Uuid) {
     let case = world.register(json!({}));
     let staff = world.stage.primero.staff(CASE_WORKER);
     let item = staff.add_service(case, service(json!({})));
     staff.refer(case, NewReferral::to(OTHER_CASE_WORKER).for_service("alternative_care", &item.to_string())).unwrap();
-    assert_withheld(&world, "recipient_not_listed").await;
+    assert_withheld(world, "recipient_not_listed").await;
+    (case, item)
+}
+
+#[tokio::test]
+async fn a_referral_of_unhcrs_service_to_somebody_else_is_withheld() {
+    let world = World::new().await;
+    refer_to_somebody_else(&world).await;
     world.end().await;
 }
 
@@ -313,13 +320,10 @@ async fn a_service_whose_id_is_too_short_for_dtp_is_withheld() {
 #[tokio::test]
 async fn what_was_withheld_leaves_the_list_when_it_is_corrected_to_concern_somebody_else() {
     let world = World::new().await;
-    let case = world.register(json!({}));
-    let staff = world.stage.primero.staff(CASE_WORKER);
-    let item = staff.add_service(case, service(json!({})));
-    staff.refer(case, NewReferral::to(OTHER_CASE_WORKER).for_service("alternative_care", &item.to_string())).unwrap();
-    assert_withheld(&world, "recipient_not_listed").await;
+    let (case, item) = refer_to_somebody_else(&world).await;
 
     world.clock.advance(HOUR);
+    let staff = world.stage.primero.staff(CASE_WORKER);
     staff.edit_service(case, item, json!({ "service_implementing_agency": "UNICEF" }));
     world.walk(Walk::Referrals).await;
     assert_eq!(world.list(), Vec::<String>::new());
