@@ -25,7 +25,7 @@ use chrono::{DateTime, Utc};
 use ipnet::IpNet;
 use reqwest::Url;
 
-pub use self::{layers::DEFAULTS as MANUAL, values::first_moment};
+pub use self::{layers::MANUAL, values::first_moment};
 use crate::zone::Zone;
 
 /// Everything that can be configured. `config/default.toml` is the manual.

@@ -24,7 +24,7 @@ use super::{
 };
 
 /// The manual of settings, which is also the lowest layer.
-pub const DEFAULTS: &str = include_str!("../../config/default.toml");
+pub const MANUAL: &str = include_str!("../../config/default.toml");
 
 /// What every variable of ours begins with; `__` stands where the key has a dot.
 const PREFIX: &str = "REFERRALD__";
@@ -73,7 +73,7 @@ pub(super) fn read(
         return Err(findings.into_problems());
     }
     let merged = Config::builder()
-        .add_source(File::from_str(DEFAULTS, FileFormat::Toml))
+        .add_source(File::from_str(MANUAL, FileFormat::Toml))
         .add_source(File::from_str(&without(text, too_large), FileFormat::Toml))
         .add_source(
             config::Environment::with_prefix("REFERRALD")

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::super::layers::{DEFAULTS, known_keys};
+use super::super::layers::{MANUAL, known_keys};
 use super::*;
 
 /// The manual with every commented setting made a setting.
@@ -13,7 +13,7 @@ fn uncommented() -> String {
         line.starts_with("[[") || line.split_once(" = ").is_some_and(|(name, _)| plain(name))
     };
     let line = |line: &'static str| line.strip_prefix("# ").filter(is_setting).unwrap_or(line);
-    DEFAULTS.lines().map(line).collect::<Vec<_>>().join("\n")
+    MANUAL.lines().map(line).collect::<Vec<_>>().join("\n")
 }
 
 fn keys_of(table: &toml::Table, section: &str, keys: &mut BTreeSet<String>) {
@@ -40,7 +40,7 @@ fn the_manual_names_every_key_and_no_other() {
 
 #[test]
 fn every_key_of_the_manual_is_explained_above_it() {
-    let lines: Vec<_> = DEFAULTS.lines().collect();
+    let lines: Vec<_> = MANUAL.lines().collect();
     let set: Vec<_> = uncommented().lines().map(str::to_owned).collect();
     let mut seen = 0;
     for (number, line) in set.iter().enumerate().filter(|(_, line)| line.contains(" = ") && !line.starts_with('#')) {
