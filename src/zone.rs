@@ -51,6 +51,18 @@ impl Zone {
         TimeZoneDatabase::bundled().available().map(|name| name.as_str().to_owned()).collect()
     }
 
+    /// A time as people read it, to the minute: `2026-06-01 11:00 EAT`.
+    #[must_use]
+    pub fn to_the_minute(self, time: DateTime<Utc>) -> String {
+        time.with_timezone(&self).format("%Y-%m-%d %H:%M %Z").to_string()
+    }
+
+    /// The same to the second: `2026-06-01 11:00:30 EAT`.
+    #[must_use]
+    pub fn to_the_second(self, time: DateTime<Utc>) -> String {
+        time.with_timezone(&self).format("%Y-%m-%d %H:%M:%S %Z").to_string()
+    }
+
     /// How far it is ahead of UTC at a moment.
     fn at(self, moment: DateTime<Utc>) -> Ahead {
         // Beyond the years that jiff knows, the rules of the last one hold.

@@ -103,7 +103,7 @@ impl Message {
                 "This is a test. Somebody wanted to know whether messages arrive here; nothing is to be done.\n".to_owned()
             }
         };
-        let time = head.time.with_timezone(&head.zone).format("%Y-%m-%d %H:%M %Z");
+        let time = head.zone.to_the_minute(head.time);
         format!(
             "{programme} ({environment}), {time}\n\n{said}\nWhat stands behind a number is shown on the machine of referrald alone:\n  \
              referrald deliveries list\n  referrald deliveries show NUMBER\nNo name and no number of a case is ever in these \

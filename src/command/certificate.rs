@@ -34,7 +34,7 @@ pub fn show_certificate(settings: &Settings, now: DateTime<Utc>, out: &mut impl 
     writeln!(out, "Send these lines to UNHCR, so that DTP knows the client certificate of {}:", settings.programme)?;
     show(&first, zone, now, out)?;
     if let Some(next) = &dtp.next {
-        let from = moment(zone, next.from);
+        let from = zone.to_the_second(next.from);
         let uses = if next.from <= now { "takes its place since" } else { "takes its place from" };
         writeln!(out)?;
         writeln!(out, "This one {uses} {from} on; UNHCR must know it before:")?;
@@ -68,7 +68,7 @@ pub fn show_before_all_is_filled_in(
 }
 
 fn show(certificate: &ClientCertificate, zone: Zone, now: DateTime<Utc>, out: &mut impl Write) -> io::Result<()> {
-    let time = |time| moment(zone, time);
+    let time = |time| zone.to_the_second(time);
     let remark = match certificate.validity(now) {
         Validity::NotYet => "  (not valid yet)",
         Validity::Valid => "",
@@ -80,10 +80,6 @@ fn show(certificate: &ClientCertificate, zone: Zone, now: DateTime<Utc>, out: &m
     writeln!(out, "Subject             {}", certificate.subject)?;
     writeln!(out, "Valid from          {}", time(certificate.not_before))?;
     writeln!(out, "Valid until         {}{remark}", time(certificate.not_after))
-}
-
-fn moment(zone: Zone, time: DateTime<Utc>) -> String {
-    time.with_timezone(&zone).format("%Y-%m-%d %H:%M:%S %Z").to_string()
 }
 
 #[cfg(test)]

@@ -91,7 +91,7 @@ impl<W: Write> Shown<W> {
             Row::Delivery(row) => self.delivery(row),
             Row::Line(text) => match Line::read(text) {
                 Some(line) => {
-                    let time = line.time.with_timezone(&self.zone).format("%Y-%m-%d %H:%M:%S %Z");
+                    let time = self.zone.to_the_second(line.time);
                     writeln!(self.out, "{time}  {}", sentence(&line.activity, self.zone))
                 }
                 // A newer daemon may know events that this command line does not.
@@ -242,7 +242,7 @@ impl<W: Write> Shown<W> {
     }
 
     fn time(&self, time: DateTime<Utc>) -> String {
-        time.with_timezone(&self.zone).format("%Y-%m-%d %H:%M %Z").to_string()
+        self.zone.to_the_minute(time)
     }
 }
 

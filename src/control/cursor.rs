@@ -135,7 +135,7 @@ fn position(stored: &[Cursor], walk: Walk, module: &str) -> Option<DateTime<Utc>
 }
 
 fn stamp(time: DateTime<Utc>, office: &Office) -> String {
-    time.with_timezone(&office.settings.schedule.time_zone).format("%Y-%m-%d %H:%M:%S %Z").to_string()
+    office.settings.schedule.time_zone.to_the_second(time)
 }
 
 /// How long, in the largest units that say something.

@@ -1,7 +1,5 @@
 //! Letting a flow rest and letting it go on, by a person; how both flows stand.
 
-use chrono::{DateTime, Utc};
-
 use super::{Answers, Failure, Office, Role, Row, execute::send, execute::signature, needed, rows::FlowRow};
 use crate::{
     activity::{Activity, Event},
@@ -88,7 +86,5 @@ pub(super) async fn resume(office: &Office, flow: &str, by: &Role, account: &str
 }
 
 fn paused(pause: &Pause, office: &Office) -> String {
-    let since: DateTime<Utc> = pause.since;
-    let since = since.with_timezone(&office.settings.schedule.time_zone).format("%Y-%m-%d %H:%M %Z");
-    format!("since {since}, by {}", pause.by)
+    format!("since {}, by {}", office.settings.schedule.time_zone.to_the_minute(pause.since), pause.by)
 }

@@ -17,7 +17,7 @@ const THE_REFERRAL: &str = "the referral ";
 #[must_use]
 pub fn sentence(activity: &Activity, zone: Zone) -> String {
     let about = subject(activity);
-    let at = |time: Option<DateTime<Utc>>| time.map(|time| time.with_timezone(&zone).format("%Y-%m-%d %H:%M %Z").to_string());
+    let at = |time: Option<DateTime<Utc>>| time.map(|time| zone.to_the_minute(time));
     let told = match activity.event {
         Event::Started => format!("the daemon started{}", in_force(activity)),
         Event::ShutDown => "the daemon ended in order".to_owned(),
