@@ -389,10 +389,11 @@ fn settings(source: &Source<'_>, plan: &Plan<'_>, choices: &mut Vec<Choice>) {
     let keys = manual::keys();
     let decided = |key: &&Key| SECTIONS.contains(&key.section) || SETTINGS.contains(&(key.section, key.name));
     for key in keys.iter().filter(decided) {
-        let by_default = key.default.map_or_else(|| "left open".to_owned(), |default| format!("`{default}`, as by default"));
+        let by_default =
+            key.default.map_or_else(|| manual::LEFT_OPEN.to_owned(), |default| format!("`{default}`, as by default"));
         let chose = match &source.settings {
             None => format!("its settings do not lie with its mapping; without a word it is {by_default}"),
-            Some(settings) => manual::value(settings, key).map_or(by_default, |value| format!("`{value}`")),
+            Some(settings) => manual::value(settings, key).unwrap_or(by_default),
         };
         choices.push(Choice::new(
             Topic::of_key(key),

@@ -20,6 +20,8 @@ use crate::{
 const EXAMPLE: &str = include_str!("../../../../config/example.toml");
 /// What an example leaves for its site to fill in.
 const PLACEHOLDER: char = '…';
+/// What is said of a setting that has no value yet.
+pub(super) const LEFT_OPEN: &str = "left open";
 
 /// A setting as the manual explains it.
 pub(super) struct Key {
@@ -74,13 +76,14 @@ pub(super) fn settings_of(directory: &Path) -> Option<toml::Table> {
     places.into_iter().flatten().find_map(|place| fs::read_to_string(place.join(SETTINGS).join(&file)).ok()?.parse().ok())
 }
 
-/// What such an example says of a setting, as it stands in a file.
+/// What such an example says of a setting, as it stands in a file; what is left to fill in there is [`LEFT_OPEN`].
 pub(super) fn value(settings: &toml::Table, key: &Key) -> Option<String> {
     let value = match key.section {
         "" => settings.get(key.name)?,
         section => settings.get(section)?.get(key.name)?,
     };
-    Some(value.to_string()).filter(|value| !value.contains(PLACEHOLDER))
+    let value = value.to_string();
+    Some(if value.contains(PLACEHOLDER) { LEFT_OPEN.to_owned() } else { format!("`{value}`") })
 }
 
 /// The settings to fill in.
