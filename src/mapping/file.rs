@@ -93,6 +93,14 @@ impl Findings {
         self.found.into_inner().into_iter().map(finding).collect()
     }
 
+    /// A place in words, for a finding that stands somewhere else: the line, the file and its directory's name.
+    pub(super) fn line_of(&self, place: Place) -> String {
+        let files = self.files.borrow();
+        let names: Vec<_> = files[place.file].iter().collect();
+        let file: PathBuf = names[names.len().saturating_sub(2)..].iter().collect();
+        format!("line {} of {}", place.line, file.display())
+    }
+
     /// The files read so far, in the order of [`Place`].
     pub(super) fn files(&self) -> Vec<PathBuf> {
         self.files.borrow().clone()

@@ -106,25 +106,25 @@ pub(super) fn read(declared: &Declaration<'_>, file: &TextFile, findings: &Findi
         }
     };
     let columns = spreadsheet::headings(columns, file.line(1), findings);
-    let column = |(name, place): (&str, Place)| {
+    let column = |name: &str, asked_by: &str| {
         let found = columns.iter().position(|column| column == name);
         if found.is_none() {
             let hint = hint(name, columns.iter().map(String::as_str));
             findings.add(
-                place,
-                format_args!("table `{}` has no column `{name}` ({hint}; cells are parted by commas)", declared.name),
+                file.line(1),
+                format_args!(
+                    "table `{}` has no column `{name}`, which {asked_by} asks for ({hint}; cells are parted by commas)",
+                    declared.name
+                ),
             );
         }
         found
     };
-    let (looked_up, written) = (column(declared.looked_up), column(declared.written));
+    let declared_column = |(name, place): (&str, Place)| column(name, &findings.line_of(place));
+    let (looked_up, written) = (declared_column(declared.looked_up), declared_column(declared.written));
     let (looked_up, written) = (looked_up?, written?);
-    let confirmed = if declared.needs_confirmation {
-        let place = file.line(1);
-        CONFIRMED.map(|name| column((name, place)))
-    } else {
-        [None, None]
-    };
+    let confirmed =
+        if declared.needs_confirmation { CONFIRMED.map(|name| column(name, "`confirmation = true`")) } else { [None, None] };
 
     let mut rows: Vec<Vec<String>> = Vec::new();
     let mut places = Vec::new();

@@ -256,8 +256,8 @@ const CHANGES: &[Change] = &[
         "base/mapping.toml",
         "look_up = \"progres_code\"",
         "look_up = \"progres_cod\"",
-        ("base/mapping.toml", "look_up = \"progres_cod\""),
-        "table `sex-in` has no column `progres_cod` (hint: did you mean `progres_code`?; cells are parted by commas)",
+        ("gambella/tables/sex-in.csv", "progres_code"),
+        "table `sex-in` has no column `progres_cod`, which line 28 of base/mapping.toml asks for (hint: did you mean `progres_code`?; cells are parted by commas)",
     ),
     (
         "base/mapping.toml",
@@ -319,15 +319,15 @@ fn files_that_are_missing_or_that_nothing_reads_are_named() {
         let table = text.find("name = \"sex-out\"").unwrap();
         let line = line_of(&text[..table], "") + text[..table].matches('\n').count() + line_of(&text[table..], key) - 1;
         format!(
-            "base/mapping.toml:{line}: table `sex-out` has no column `{name}` (hint: allowed are `primero_id|dtp_value`; cells are parted by commas)"
+            "gambella/tables/sex-out.csv:1: table `sex-out` has no column `{name}`, which line {line} of base/mapping.toml asks for (hint: allowed are `primero_id|dtp_value`; cells are parted by commas)"
         )
     };
     assert_eq!(
         copy.problems(),
         [
-            column("look_up", "primero_id").as_str(),
-            column("write", "dtp_value").as_str(),
             "base/reasons.toml: cannot be read: there is no such file (hint: a mapping needs it)",
+            column("write", "dtp_value").as_str(),
+            column("look_up", "primero_id").as_str(),
             "gambella/refferal.toml: nothing reads this file (hint: did you mean `referral.toml`?)",
             "gambella/tables/old.csv: nothing reads this file (hint: declare it as a `[[table]]` in mapping.toml, or remove it)",
         ]

@@ -106,7 +106,9 @@ fn a_confirmation_is_a_role_and_a_day() {
     let copy = Copy::new();
     copy.replace("gambella/tables/service-in.csv", "confirmed_on", "confirmed");
     assert!(
-        copy.problems()[0].contains("table `service-in` has no column `confirmed_on` (hint: did you mean"),
+        copy.problems()[0].contains(
+            "table `service-in` has no column `confirmed_on`, which `confirmation = true` asks for (hint: did you mean"
+        ),
         "{:?}",
         copy.problems()
     );
