@@ -38,12 +38,12 @@ pub use self::shapes::{
 };
 pub use self::{
     approval::{Approval, Unapproved},
-    file::{Finding, Grade},
+    file::{Finding, Grade, Place},
     load::RULE_FILES,
 };
 use self::{
     evaluate::{Sources, is_identifier, is_missing, uuid},
-    file::{Findings, Place},
+    file::Findings,
     known::Known,
     reasons::ReasonTexts,
     rules::{Message, Profile, Row, Rules, Write},

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::{
     config::Settings,
     mapping::{
-        Mapping,
+        Mapping, Place,
         rules::{Many, Message, Missing, Reading, Record, Row, Source, Unlisted},
     },
     primero::{Field, Form, FormAccess, Lookup, Options, OwnAccount},
@@ -124,7 +124,7 @@ impl<'a> Fit<'a> {
                 };
                 if let Some(held) = known {
                     problems.extend(wrong_kind(row, held.field));
-                    self.options(&mut problems, "the mapping writes", held.field, written_values(row));
+                    self.options(&mut problems, "the mapping writes", held.field, written_values(row).into_keys());
                 }
             }
         }
@@ -157,7 +157,7 @@ impl<'a> Fit<'a> {
         }
         let out = mapping.service_types_out().and_then(|part| self.service.get(part.name()));
         if let (true, Some(held)) = (settings.flows.to_dtp, out) {
-            let types = settings.referrals.service_types.iter().map(String::as_str).collect();
+            let types = settings.referrals.service_types.iter().map(String::as_str);
             self.options(problems, "`referrals.service_types` names", held.field, types);
         }
     }
@@ -221,7 +221,7 @@ impl<'a> Fit<'a> {
     }
 
     /// Values that we write or expect and that the field does not offer.
-    fn options(&self, problems: &mut Vec<String>, who: &str, field: &'a Field, values: BTreeSet<&str>) {
+    fn options<'b>(&self, problems: &mut Vec<String>, who: &str, field: &'a Field, values: impl Iterator<Item = &'b str>) {
         let offered = match self.offered(field) {
             Ok(Some(offered)) => offered,
             Ok(None) => return,
@@ -233,7 +233,7 @@ impl<'a> Fit<'a> {
                 return;
             }
         };
-        let missing: Vec<&str> = values.into_iter().filter(|value| !offered.contains_key(*value)).collect();
+        let missing: Vec<&str> = values.filter(|value| !offered.contains_key(*value)).collect();
         say(problems, &missing, |values| {
             format!(
                 "Primero's field `{}` does not offer {values}, which {who} (hint: compare the value tables of the mapping with the \
@@ -252,21 +252,23 @@ const fn rank(access: Option<FormAccess>) -> u8 {
     }
 }
 
-/// Every option id that a row may write: rules, never a value of a record.
-pub(super) fn written_values(row: &Row) -> BTreeSet<&str> {
-    let mut values: BTreeSet<&str> = BTreeSet::new();
-    let lookups = row.source.parts().iter().filter_map(|part| part.lookup.as_ref());
-    for lookup in lookups {
-        values.extend(lookup.table.values());
+/// Every value that a row may write, and where the mapping names it first: rules, never a value of a record.
+pub(super) fn written_values(row: &Row) -> BTreeMap<&str, Place> {
+    let mut values = BTreeMap::new();
+    for lookup in row.source.parts().iter().filter_map(|part| part.lookup.as_ref()) {
+        let table = &lookup.table;
+        for at in 0..table.rows.len() {
+            values.entry(table.value(at)).or_insert(table.places[at]);
+        }
         if let Unlisted::Default(value) = &lookup.unlisted {
-            values.insert(value);
+            values.entry(value).or_insert(row.place);
         }
     }
     if let Source::Constant(Value::String(value)) = &row.source {
-        values.insert(value);
+        values.entry(value).or_insert(row.place);
     }
     if let Missing::Default(Value::String(value)) = &row.missing {
-        values.insert(value);
+        values.entry(value).or_insert(row.place);
     }
     values
 }

@@ -152,23 +152,26 @@ async fn forms(
 
 /// The user who owns new cases, and those to whom case workers refer.
 async fn users(client: &Client, settings: &Settings, mapping: Option<&Mapping>, findings: &mut Findings) {
-    let intake = ("primero.intake_user", settings.primero.intake_user.as_str());
-    let recipients = settings.referrals.recipients.iter().map(|name| ("referrals.recipients", name.as_str()));
-    let owners =
-        mapping.into_iter().flat_map(Mapping::rows).filter(|(message, row)| *message == Message::Case && row.target == OWNER);
-    let owners = owners.flat_map(|(_, row)| fit::written_values(row)).map(|name| ("the mapping's new owners", name));
+    let intake = ("primero.intake_user".to_owned(), settings.primero.intake_user.as_str());
+    let recipients = settings.referrals.recipients.iter().zip(1..);
+    let recipients = recipients.map(|(name, number)| (format!("referrals.recipients, entry {number}"), name.as_str()));
+    let owners = mapping.into_iter().flat_map(|mapping| {
+        let rows = mapping.rows().filter(|(message, row)| *message == Message::Case && row.target == OWNER);
+        let named = rows.flat_map(|(_, row)| fit::written_values(row));
+        named.map(|(name, place)| (format!("{}, the owner of a new case", mapping.written_at(place)), name))
+    });
     let mut asked_before = std::collections::BTreeSet::new();
-    for (key, name) in std::iter::once(intake).chain(recipients).chain(owners) {
+    for (place, name) in std::iter::once(intake).chain(recipients).chain(owners) {
         if !asked_before.insert(name) {
             continue;
         }
         match client.user(name).await {
             Ok(Some(user)) if user.disabled => findings.problems.push(Problem::outside(format!(
-                "{key}: this user is disabled in Primero (hint: enable the user, or name another)"
+                "{place}: this user is disabled in Primero (hint: enable the user, or name another)"
             ))),
             Ok(Some(_)) => {}
             Ok(None) => findings.problems.push(Problem::outside(format!(
-                "{key}: there is no such user that we may see (hint: user names are written as in Primero; the role's scope must \
+                "{place}: there is no such user that we may see (hint: user names are written as in Primero; the role's scope must \
                  cover the user)"
             ))),
             Err(trouble) => findings.problems.push(asked("a user", &trouble)),

@@ -71,6 +71,18 @@ async fn everything_that_does_not_fit_is_said_at_once() {
 }
 
 #[tokio::test]
+async fn each_user_that_is_missing_is_found_where_it_is_named() {
+    let world = World::without_daemon(&[]).await;
+    let dadaab = concat!(env!("CARGO_MANIFEST_DIR"), "/mappings/dadaab");
+    let recipients = "unhcr_cw@cpims-gambella.primero.org,nobody_of_that_name";
+    let variables = [("REFERRALD__MAPPING__DIRECTORY", dadaab), ("REFERRALD__REFERRALS__RECIPIENTS", recipients)];
+    let problems = problems(&with(&world, "check", &variables).await);
+    let missing: Vec<&str> = problems.iter().filter_map(|said| Some(said.split_once(": there is no such user")?.0)).collect();
+    let owner = |line: usize| format!("{dadaab}/tables/intake-users.csv:{line}, the owner of a new case");
+    assert_eq!(missing, ["referrals.recipients, entry 2", &owner(4), &owner(2), &owner(3)], "{problems:#?}");
+}
+
+#[tokio::test]
 async fn a_clock_that_is_far_off_and_cases_that_we_must_not_see_are_found() {
     let world = World::without_daemon(&[]).await;
     world.register(json!({ "module_id": GENDER_BASED_VIOLENCE }));
