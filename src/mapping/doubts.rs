@@ -42,6 +42,8 @@ const ROLE_WORDS: [&str; 22] = [
     "team",
     "unit",
 ];
+/// Before a name.
+const TITLES: [&str; 4] = ["mr", "mrs", "ms", "dr"];
 
 /// Notes all doubts.
 pub(super) fn note(loaded: &Loaded, findings: &Findings) {
@@ -51,8 +53,14 @@ pub(super) fn note(loaded: &Loaded, findings: &Findings) {
         people_in(table, findings);
     }
     for (place, text) in texts(loaded) {
-        if holds_address(text) {
-            findings.note(place, Grade::Warning, "an e-mail address stands here (hint: addresses of people belong into the configuration, and only functional ones)");
+        if let Some(what) = of_a_person(text) {
+            findings.note(
+                place,
+                Grade::Warning,
+                format_args!(
+                    "{what} stands here (hint: a mapping names no people; functional addresses belong into the configuration)"
+                ),
+            );
         }
     }
 }
@@ -129,11 +137,11 @@ fn words(label: &str) -> BTreeSet<String> {
 fn people_in(table: &Table, findings: &Findings) {
     for (row, place) in table.places.iter().enumerate() {
         for (column, cell) in table.columns.iter().zip(&table.rows[row]) {
-            if holds_address(cell) {
+            if let Some(what) = of_a_person(cell) {
                 findings.note(
                     *place,
                     Grade::Warning,
-                    format_args!("the cell `{column}` holds an e-mail address (hint: a mapping names no people)"),
+                    format_args!("the cell `{column}` holds {what} (hint: a mapping names no people)"),
                 );
             }
         }
@@ -165,22 +173,36 @@ fn texts(loaded: &Loaded) -> impl Iterator<Item = (Place, &str)> {
     })
 }
 
+/// What a text holds of a person, as far as that can be told from a text.
+fn of_a_person(text: &str) -> Option<&'static str> {
+    match text {
+        _ if holds_address(text) => Some("an e-mail address"),
+        _ if holds_title(text) => Some("a person's name"),
+        _ => None,
+    }
+}
+
 fn holds_address(text: &str) -> bool {
     text.split(|sign: char| sign.is_whitespace() || matches!(sign, ',' | ';' | '<' | '>' | '(' | ')')).any(|word| {
         word.split_once('@').is_some_and(|(before, after)| !before.is_empty() && after.trim_end_matches('.').contains('.'))
     })
 }
 
-/// Two or three words, each beginning with a capital and going on in small letters, none of them a word of a role.
+/// A title before a word with a capital: `Ms Example`.
+fn holds_title(text: &str) -> bool {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let is_title = |word: &str| TITLES.contains(&word.trim_matches(|sign: char| !sign.is_alphabetic()).to_lowercase().as_str());
+    words.windows(2).any(|pair| is_title(pair[0]) && pair[1].starts_with(char::is_uppercase))
+}
+
+/// A title, or two or three words, each beginning with a capital and going on in small letters, none of them a word of a role.
 pub(super) fn looks_like_a_name(role: &str) -> bool {
     let words: Vec<&str> = role.split_whitespace().collect();
     let is_name = |word: &&str| {
         let mut letters = word.chars().filter(|sign| sign.is_alphabetic());
         letters.next().is_some_and(char::is_uppercase) && letters.next().is_some_and(char::is_lowercase)
     };
-    let is_title =
-        words.first().is_some_and(|word| ["mr", "mrs", "ms", "dr"].contains(&word.trim_end_matches('.').to_lowercase().as_str()));
-    is_title
+    holds_title(role)
         || (2..=3).contains(&words.len())
             && words.iter().all(is_name)
             && !words.iter().any(|word| ROLE_WORDS.contains(&word.to_lowercase().as_str()))

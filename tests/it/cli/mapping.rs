@@ -131,6 +131,7 @@ fn forty_mistakes_are_forty_findings_in_file_order_each_with_a_remedy() {
 fn what_looks_wrong_is_a_warning_and_what_a_programme_changed_is_a_note() {
     let folder = copied();
     append(&folder, "dadaab/tables/concern-in.csv", "Somebody else,ask.testina@example.org,Testina\n");
+    append(&folder, "dadaab/tables/concern-in.csv", "Nobody,nobody,as Ms. Testina said\n");
     append(&folder, "dadaab/tables/service-in.csv", "Cash,cash_assistance,Cash,Testina Examplename,2026-10-01\n");
     append(
         &folder,
