@@ -74,7 +74,7 @@ fn printed(sheet: &mut Worksheet, book: &Book) {
     // In a footer `&` begins a code.
     let footer = book.footer.replace('&', "&&");
     sheet.set_landscape().set_paper_size(A4).set_margins(0.4, 0.4, 0.5, 0.6, 0.3, 0.3);
-    sheet.set_print_fit_to_pages(1, 0).set_footer(format!("&L{footer}&C&A&RPage &P of &N"));
+    sheet.set_print_fit_to_pages(1, 0).set_footer(format!("&L{footer}&R&A, page &P of &N"));
 }
 
 fn cover(sheet: &mut Worksheet, book: &Book, looks: &Looks) -> Result<(), XlsxError> {
