@@ -57,6 +57,8 @@ pub(super) fn in_words(error: &rusqlite::Error) -> String {
         ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied => {
             ("this user may not write there", "the state directory and all in it must belong to the user that runs referrald")
         }
+        // What SQLite calls an error of the statement: a table or column is not there.
+        ErrorCode::Unknown => ("the file is not laid out as this referrald knows it", "which version made it? start that one"),
         code => return format!("{code:?}"),
     };
     format!("{why} (hint: {hint})")
@@ -187,6 +189,7 @@ mod tests {
             (rusqlite::ffi::SQLITE_CORRUPT, "the file is damaged (hint: restore the whole state directory from a backup)"),
             (rusqlite::ffi::SQLITE_BUSY, "another program holds the file (hint: is a backup under way?)"),
             (rusqlite::ffi::SQLITE_READONLY, "this user may not write there (hint: "),
+            (rusqlite::ffi::SQLITE_ERROR, "the file is not laid out as this referrald knows it (hint: which version made it?"),
         ] {
             let error = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), Some("Testina".to_owned()));
             let words = in_words(&error);
