@@ -141,9 +141,12 @@ async fn match_case(at: &mut Attempt, draft: &CaseDraft) -> Step<Matched> {
     let given = draft.given_case_id.is_some();
     let case = match (by_id.into_iter().next(), by_number.into_iter().next()) {
         (Some(by_id), Some(by_number)) if by_id.key != by_number.key => return Err(Verdict::held(Reason::Several)),
-        (_, Some(case)) if !given => case,
-        (Some(case), Some(_)) => case,
-        (None, Some(_)) => return Err(Verdict::held(Reason::IdentifiersDiffer)),
+        // Asked for by its id it is told with another number: one of the two answers is no longer so.
+        (Some(by_id), Some(_)) if by_id.text(&identity.person_number) != Some(number) => {
+            return Err(Verdict::later(Reason::CaseChanged));
+        }
+        (None, Some(_)) if given => return Err(Verdict::held(Reason::IdentifiersDiffer)),
+        (_, Some(case)) => case,
         (Some(case), None) if case.text(&identity.person_number).is_none() => {
             // It would get a number that somebody else may carry.
             nobody_is_similar(at, number, &identity.person_number).await?;

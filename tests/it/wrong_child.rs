@@ -145,6 +145,17 @@ fn a_scene_of_each_danger_is_judged_right() {
         lied(Search::CaseId, Answer::Empty, quiet(&[child(Spelling::Exact, Some(0))], &[post(Some(0))])),
         lied(Search::Number, Answer::One(0), quiet(&[child(Spelling::Longer, None)], &[post(None)])),
         lied(Search::Number, Answer::Everybody, quiet(&[child(Spelling::Longer, None)], &[post(None)])),
+        // The number was changed before the case was searched by its id, and the search by the number tells what was.
+        lied(
+            Search::Number,
+            Answer::One(0),
+            edited(
+                Endpoint::CaseSearch,
+                0,
+                What::Number(0, 1, Spelling::Exact),
+                quiet(&[child(Spelling::Exact, Some(0))], &[post(Some(0))]),
+            ),
+        ),
         // A correction names another person, before and after an answer that was lost.
         quiet(&[child(Spelling::Exact, None)], &[post(None), Post { person: 1, ..post(None) }]),
         Scene {

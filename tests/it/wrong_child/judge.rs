@@ -179,6 +179,10 @@ impl Judge {
         {
             wrong.push("it is not the one case with the id that DTP gave");
         }
+        let told_by_id = case_id.and_then(|id| book.told.get(&("case_id", id.to_owned()))?.get(&key));
+        if told_by_id.and_then(|case| text(case, NUMBER)).is_some_and(|number| number != person) {
+            wrong.push("the search for its id told it with another number");
+        }
         let is_without_number = text(shown, NUMBER).is_none();
         match by_number.as_slice() {
             [one] if *one == key => {}
