@@ -3,51 +3,64 @@
 use std::{
     io,
     net::{SocketAddr, TcpListener},
-    pin::Pin,
-    sync::Arc,
+    pin::{Pin, pin},
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
     time::Duration,
 };
 
-use axum::Router;
-use axum_server::{
-    Handle,
-    accept::{Accept, NoDelayAcceptor},
-    tls_rustls::{RustlsAcceptor, RustlsConfig},
+use axum::{Router, extract::ConnectInfo};
+use hyper::{
+    Request,
+    body::Incoming,
+    server::conn::http1,
+    service::{Service, service_fn},
 };
 use hyper_util::{
-    rt::{TokioExecutor, TokioTimer},
-    server::conn::auto,
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
 };
+use rustls::ServerConfig;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
+    task::JoinSet,
+    time::{sleep, timeout},
 };
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::places::{Place, Places};
 
+/// How long a TLS handshake may take.
+const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 /// How long the head of a request may take.
 const HEAD_TIME: Duration = Duration::from_secs(5);
 /// How much of a connection is held in memory at a time; a head that is longer is refused with 431.
 const MOST_BUFFERED: usize = 32 * 1024;
 /// How long requests under way may take after we have stopped accepting.
 const LAST_ANSWERS: Duration = Duration::from_secs(10);
+/// How long nobody is let in after the system could not open a connection.
+const OUT_OF_BREATH: Duration = Duration::from_millis(50);
 
 /// The TLS of a door. It may be exchanged while the door is open; a connection keeps that with which it began.
 #[derive(Clone, Debug)]
-pub struct Tls(RustlsConfig);
+pub struct Tls(Arc<Mutex<Arc<ServerConfig>>>);
 
 impl Tls {
     /// With this to begin with.
     #[must_use]
-    pub fn new(config: rustls::ServerConfig) -> Self {
-        Self(RustlsConfig::from_config(Arc::new(config)))
+    pub fn new(config: ServerConfig) -> Self {
+        Self(Arc::new(Mutex::new(Arc::new(config))))
     }
 
     /// From now on with this.
-    pub fn exchange(&self, config: rustls::ServerConfig) {
-        self.0.reload_from_config(Arc::new(config));
+    pub fn exchange(&self, config: ServerConfig) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+    }
+
+    fn acceptor(&self) -> TlsAcceptor {
+        Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner)).into()
     }
 }
 
@@ -59,58 +72,57 @@ pub async fn serve(
     router: Router,
     stop: CancellationToken,
 ) -> io::Result<()> {
-    let handle = Handle::new();
-    tokio::spawn({
-        let handle = handle.clone();
-        async move {
-            stop.cancelled().await;
-            handle.graceful_shutdown(Some(LAST_ANSWERS));
-        }
+    listener.set_nonblocking(true)?;
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let mut inside = JoinSet::new();
+    loop {
+        let (stream, peer) = tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            Some(_) = inside.join_next(), if !inside.is_empty() => continue,
+            accepted = listener.accept() => match accepted {
+                Ok(accepted) => accepted,
+                Err(_) => {
+                    sleep(OUT_OF_BREATH).await;
+                    continue;
+                }
+            },
+        };
+        // One for which there is no place is closed at once.
+        let Some(place) = places.take(peer) else { continue };
+        let (tls, router, stop) = (tls.as_ref().map(Tls::acceptor), router.clone(), stop.clone());
+        inside.spawn(async move {
+            let stream = Placed::new(stream, place);
+            let Some(tls) = tls else { return answer(stream, peer, router, stop).await };
+            let handshake = stop.run_until_cancelled(timeout(HANDSHAKE_TIME, tls.accept(stream)));
+            if let Some(Ok(Ok(stream))) = handshake.await {
+                answer(stream, peer, router, stop).await;
+            }
+        });
+    }
+    // Whoever knocks now is refused, in place of waiting for nobody.
+    drop(listener);
+    // Who takes longer is broken off.
+    let _ = timeout(LAST_ANSWERS, async { while inside.join_next().await.is_some() {} }).await;
+    Ok(())
+}
+
+/// Answers what comes over one connection, one request after the other; after `stop` only the one that is under way.
+/// What goes wrong is the affair of whoever asks: there is nobody here to tell.
+async fn answer(stream: impl AsyncRead + AsyncWrite + Unpin, peer: SocketAddr, router: Router, stop: CancellationToken) {
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        router.call(request)
     });
-    let door = Counted { places, inner: NoDelayAcceptor::new() };
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    match tls {
-        Some(Tls(tls)) => {
-            let acceptor = RustlsAcceptor::new(tls).acceptor(door);
-            let mut server = axum_server::from_tcp(listener)?.acceptor(acceptor).handle(handle).http1_only();
-            mind_the_head(server.http_builder());
-            server.serve(service).await
-        }
-        None => {
-            let mut server = axum_server::from_tcp(listener)?.acceptor(door).handle(handle).http1_only();
-            mind_the_head(server.http_builder());
-            server.serve(service).await
-        }
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(MOST_BUFFERED);
+    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        () = stop.cancelled() => connection.as_mut().graceful_shutdown(),
     }
-}
-
-/// Limits the time of a head. It holds for HTTP/1 only: while a server still has to find out which version it hears, no limit does.
-fn mind_the_head(builder: &mut auto::Builder<TokioExecutor>) {
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(MOST_BUFFERED);
-}
-
-/// Lets only so many connections in; one for which there is no place is closed at once.
-#[derive(Clone, Debug)]
-struct Counted {
-    places: Arc<Places>,
-    inner: NoDelayAcceptor,
-}
-
-impl<S: Send + 'static> Accept<TcpStream, S> for Counted {
-    type Stream = Placed;
-    type Service = S;
-    type Future = Pin<Box<dyn Future<Output = io::Result<(Placed, S)>> + Send>>;
-
-    fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
-        let place = stream.peer_addr().ok().and_then(|peer| self.places.take(peer));
-        let accepted = self.inner.accept(stream, service);
-        Box::pin(async move {
-            let place = place.ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionRefused))?;
-            let (stream, service) = accepted.await?;
-            let leave = Box::pin(place.leave.clone().cancelled_owned());
-            Ok((Placed { stream, leave, _place: place }, service))
-        })
-    }
+    let _ = connection.await;
 }
 
 /// A connection that gives its place back when it ends, and breaks off when somebody else needs the place.
@@ -121,6 +133,12 @@ struct Placed {
 }
 
 impl Placed {
+    fn new(stream: TcpStream, place: Place) -> Self {
+        // Answers are small, and each is whole when it is written; without it the last bytes would wait for company.
+        let _ = stream.set_nodelay(true);
+        Self { stream, leave: Box::pin(place.leave.clone().cancelled_owned()), _place: place }
+    }
+
     fn poll_leave(&mut self, context: &mut Context<'_>) -> io::Result<()> {
         match self.leave.as_mut().poll(context) {
             Poll::Ready(()) => Err(io::ErrorKind::ConnectionAborted.into()),

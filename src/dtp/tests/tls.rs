@@ -2,7 +2,6 @@
 
 use std::{net::TcpListener, sync::Arc};
 
-use axum_server::tls_rustls::RustlsConfig;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair, SanType, date_time_ymd,
 };
@@ -14,7 +13,10 @@ use rustls::{
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
+use tokio_util::sync::CancellationToken;
+
 use super::*;
+use crate::inbox::{Places, Tls, serve};
 
 type Authority = CertifiedIssuer<'static, KeyPair>;
 
@@ -71,11 +73,9 @@ fn dtp(versions: &[&'static SupportedProtocolVersion], own: &Pair, lets_in: &Aut
     let builder = ServerConfig::builder_with_provider(provider).with_protocol_versions(versions).unwrap();
     let config = builder.with_client_cert_verifier(verifier).with_single_cert(vec![own.0.clone()], own.1.clone_key()).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.set_nonblocking(true).unwrap();
     let url = format!("https://{}/", listener.local_addr().unwrap()).parse().unwrap();
     let (_seen, router) = fake::router(|_| fake::empty(202));
-    let server = axum_server::from_tcp_rustls(listener, RustlsConfig::from_config(Arc::new(config))).unwrap();
-    tokio::spawn(server.serve(router.into_make_service()));
+    tokio::spawn(serve(listener, Some(Tls::new(config)), Places::new(16), router, CancellationToken::new()));
     url
 }
 
