@@ -141,8 +141,8 @@ async fn match_case(at: &mut Attempt, draft: &CaseDraft) -> Step<Matched> {
     let given = draft.given_case_id.is_some();
     let case = match (by_id.into_iter().next(), by_number.into_iter().next()) {
         (Some(by_id), Some(by_number)) if by_id.key != by_number.key => return Err(Verdict::held(Reason::Several)),
-        // Asked for by its id it is told with another number: one of the two answers is no longer so.
-        (Some(by_id), Some(_)) if by_id.text(&identity.person_number) != Some(number) => {
+        // The two answers tell the one case differently: one of them is no longer so.
+        (Some(by_id), Some(by_number)) if !stands_as_matched(at, &by_id, &by_number) => {
             return Err(Verdict::later(Reason::CaseChanged));
         }
         (None, Some(_)) if given => return Err(Verdict::held(Reason::IdentifiersDiffer)),

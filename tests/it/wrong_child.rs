@@ -145,17 +145,6 @@ fn a_scene_of_each_danger_is_judged_right() {
         lied(Search::CaseId, Answer::Empty, quiet(&[child(Spelling::Exact, Some(0))], &[post(Some(0))])),
         lied(Search::Number, Answer::One(0), quiet(&[child(Spelling::Longer, None)], &[post(None)])),
         lied(Search::Number, Answer::Everybody, quiet(&[child(Spelling::Longer, None)], &[post(None)])),
-        // The number was changed before the case was searched by its id, and the search by the number tells what was.
-        lied(
-            Search::Number,
-            Answer::One(0),
-            edited(
-                Endpoint::CaseSearch,
-                0,
-                What::Number(0, 1, Spelling::Exact),
-                quiet(&[child(Spelling::Exact, Some(0))], &[post(Some(0))]),
-            ),
-        ),
         // A correction names another person, before and after an answer that was lost.
         quiet(&[child(Spelling::Exact, None)], &[post(None), Post { person: 1, ..post(None) }]),
         Scene {
@@ -177,6 +166,19 @@ fn a_scene_of_each_danger_is_judged_right() {
     ] {
         for endpoint in [Endpoint::CaseQuery, Endpoint::Forms, Endpoint::GetCase, Endpoint::PatchCase] {
             scenes.push(edited(endpoint, 0, what, quiet(&[named], &[post(Some(0))])));
+        }
+    }
+    // What somebody saves before the first or the second of two searches, one of which tells what was.
+    for what in [
+        What::Number(0, 1, Spelling::Exact),
+        What::Place(0, Place::Disabled),
+        What::Status(0, "closed"),
+        What::Identity(0, Identity::OtherName),
+        What::CaseId(0, 1),
+    ] {
+        for (nth, search) in [(0, Search::Number), (0, Search::CaseId), (1, Search::Number), (1, Search::CaseId)] {
+            let scene = quiet(&[child(Spelling::Exact, Some(0))], &[post(Some(0))]);
+            scenes.push(lied(search, Answer::One(0), edited(Endpoint::CaseSearch, nth, what, scene)));
         }
     }
     // A case that was made, and what makes it hard to find again after its answer was lost.

@@ -180,8 +180,9 @@ impl Judge {
             wrong.push("it is not the one case with the id that DTP gave");
         }
         let told_by_id = case_id.and_then(|id| book.told.get(&("case_id", id.to_owned()))?.get(&key));
-        if told_by_id.and_then(|case| text(case, NUMBER)).is_some_and(|number| number != person) {
-            wrong.push("the search for its id told it with another number");
+        let is_other = |case: &Document| text(case, NUMBER).is_some_and(|number| number != person) || contradicts(case);
+        if told_by_id.is_some_and(is_other) {
+            wrong.push("the search for its id told it as another child");
         }
         let is_without_number = text(shown, NUMBER).is_none();
         match by_number.as_slice() {
