@@ -83,15 +83,15 @@ pub fn persons(dtp: &SimulatedDtp, wanted: usize) -> usize {
 }
 
 fn distinct(dtp: &SimulatedDtp, endpoint: Endpoint, key: &str, wanted: usize) -> usize {
-    let messages = dtp.log().count(endpoint);
+    let messages = dtp.log().met(endpoint);
     // Failed tries are counted as well, so that waiting for the last ones sees that something goes on.
     if messages < wanted { messages } else { by(dtp, endpoint, key).len() }
 }
 
 /// What changes as long as anything is under way: writes and messages, but not what is only read.
 pub fn work(stage: &Stage) -> usize {
-    let primero = [Endpoint::CreateCase, Endpoint::PatchCase].map(|endpoint| stage.primero.log().count(endpoint));
-    primero.iter().sum::<usize>() + stage.dtp.log().len()
+    let primero = [Endpoint::CreateCase, Endpoint::PatchCase].map(|endpoint| stage.primero.log().met(endpoint));
+    primero.iter().sum::<usize>() + stage.dtp.log().met_in_all()
 }
 
 /// Looks at both systems. Interventions are the children from `first` on; referrals those from 0 on, the ones after them have no consent.

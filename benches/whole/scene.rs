@@ -123,16 +123,32 @@ impl Scene {
             if now > seen {
                 (seen, since) = (now, Instant::now());
             }
-            assert!(since.elapsed() < patience, "{what} stays at {now} and does not reach {count}");
+            assert!(
+                since.elapsed() < patience,
+                "{what} stays at {now} and does not reach {count}; `referrald status` says: {}",
+                self.status()
+            );
             // Of many it takes a while to say how many they are.
             tokio::time::sleep(Duration::from_millis(if count > 10_000 { 500 } else { 20 })).await;
         }
     }
 
+    /// What the daemon's operator would see now.
+    fn status(&self) -> String {
+        let output = self.program(&["status"]).output().expect("the program starts");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// A command of the program on the same configuration.
+    fn program(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_referrald"));
+        command.args(words).arg("--config").arg(&self.configuration);
+        command
+    }
+
     /// Runs a command of the program on the same configuration, to its end.
     pub fn command(&self, words: &[&str]) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_referrald"));
-        let status = command.args(words).arg("--config").arg(&self.configuration).stdout(Stdio::null()).status();
+        let status = self.program(words).stdout(Stdio::null()).status();
         assert!(status.is_ok_and(|status| status.success()), "`referrald {}` did not end well", words.join(" "));
     }
 

@@ -29,12 +29,12 @@ pub async fn simulate() {
     for line in lines.map_while(Result::ok) {
         let mut words = line.split_whitespace();
         match words.next() {
-            Some("feedback") => println!("{}", stage.dtp.log().count(Endpoint::DtpDecision)),
-            Some("referrals") => println!("{}", stage.dtp.log().count(Endpoint::DtpReferral)),
+            Some("feedback") => println!("{}", stage.dtp.log().met(Endpoint::DtpDecision)),
+            Some("referrals") => println!("{}", stage.dtp.log().met(Endpoint::DtpReferral)),
             Some("numbers") => println!("{}", judge::numbers(&stage.dtp, number(&mut words))),
             Some("persons") => println!("{}", judge::persons(&stage.dtp, number(&mut words))),
-            Some("pages") => println!("{}", stage.primero.log().count(Endpoint::ChangedCases)),
-            Some("requests") => println!("{}", stage.primero.log().len() + stage.dtp.log().len()),
+            Some("pages") => println!("{}", stage.primero.log().met(Endpoint::ChangedCases)),
+            Some("requests") => println!("{}", stage.primero.log().met_in_all() + stage.dtp.log().met_in_all()),
             Some("work") => println!("{}", judge::work(&stage)),
             Some("spoil") => {
                 judge::spoil(&stage, words.next().and_then(|percent| percent.parse().ok()).unwrap_or(0.0));

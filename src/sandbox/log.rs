@@ -3,7 +3,7 @@
 //! It knows nothing of what the requests meant.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     sync::{Arc, Mutex},
 };
 
@@ -42,6 +42,8 @@ struct Book {
     moments: u64,
     first: u64,
     entries: VecDeque<Entry>,
+    /// How many came about each, also of those that are forgotten.
+    met: HashMap<Endpoint, usize>,
     open: usize,
     most_open: usize,
 }
@@ -57,6 +59,18 @@ impl Log {
     #[must_use]
     pub fn count(&self, endpoint: Endpoint) -> usize {
         locked(&self.0).entries.iter().filter(|entry| entry.endpoint == endpoint).count()
+    }
+
+    /// How many requests about this have come, also of those that are not kept any more.
+    #[must_use]
+    pub fn met(&self, endpoint: Endpoint) -> usize {
+        locked(&self.0).met.get(&endpoint).copied().unwrap_or_default()
+    }
+
+    /// How many requests have come about anything, likewise.
+    #[must_use]
+    pub fn met_in_all(&self) -> usize {
+        locked(&self.0).met.values().sum()
     }
 
     /// How many of the requests kept were about this and named a case or referral in their path.
@@ -89,6 +103,7 @@ impl Log {
         let mut book = locked(&self.0);
         book.first += book.entries.len() as u64;
         book.entries.clear();
+        book.met.clear();
         book.most_open = book.open;
     }
 
@@ -97,6 +112,7 @@ impl Log {
         book.moments += 1;
         book.open += 1;
         book.most_open = book.most_open.max(book.open);
+        *book.met.entry(asked.endpoint).or_default() += 1;
         if book.entries.len() == KEPT {
             book.entries.pop_front();
             book.first += 1;
@@ -140,5 +156,33 @@ impl Drop for Begun {
             entry.ended = Some(moment);
             entry.status = self.status;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{body::Bytes, http::HeaderMap};
+
+    use super::*;
+
+    #[test]
+    fn what_is_forgotten_is_counted_all_the_same() {
+        let log = Log::default();
+        let asked = |endpoint| Asked {
+            endpoint,
+            method: Method::GET,
+            path: String::new(),
+            query: Vec::new(),
+            well_encoded: true,
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+        };
+        log.begin(&asked(Endpoint::Forms)).end(Some(200));
+        for _ in 0..KEPT {
+            log.begin(&asked(Endpoint::GetCase)).end(Some(200));
+        }
+        assert_eq!((log.len(), log.count(Endpoint::Forms), log.met(Endpoint::Forms)), (KEPT, 0, 1));
+        assert_eq!((log.met(Endpoint::GetCase), log.met_in_all()), (KEPT, KEPT + 1));
+        assert!(log.entries().iter().all(|entry| entry.status == Some(200)), "an end is noted at its own beginning");
     }
 }
