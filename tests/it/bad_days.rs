@@ -6,11 +6,15 @@ use std::{
     time::Duration,
 };
 
-use chrono::TimeDelta;
+use chrono::{Datelike, TimeDelta, Timelike, Weekday};
 use referrald::{
     activity::{Event, Line},
     referral::Walk,
-    sandbox::{Fault, Rule, primero::CASE_WORKER, stage::INBOX_KEY},
+    sandbox::{
+        Fault, Rule,
+        primero::{BRIDGE, CASE_WORKER},
+        stage::{INBOX_KEY, write_secret},
+    },
 };
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -39,6 +43,63 @@ async fn asleep_for_a_week() -> (World, [referrald::sandbox::Planted; 2], String
     assert_eq!(world.unsettled().len(), 6);
     world.clock.set_wall(world.clock.now() + TimeDelta::days(7) + TimeDelta::hours(3));
     (world, [primero, dtp], child.2)
+}
+
+/// The password of our account in Primero ends on Friday night, and nobody looks before Monday morning.
+#[tokio::test]
+async fn a_password_that_ends_on_friday_night_costs_the_weekend_and_nothing_else() {
+    let world = World::new().await;
+    let numbers = numbers();
+    let posted = async |nth: usize| {
+        let (number, change) = &numbers[nth];
+        let post = json!({ "request_type": "PrimeroOutgoingReferral", "interventions": [intervention(number, change.clone())] });
+        assert_eq!(world.post(&post).await.0, StatusCode::ACCEPTED);
+        world.settle().await;
+    };
+    // From the Monday on which every test begins to Friday, 20:00 in the programme.
+    let friday =
+        TimeDelta::days(4) + TimeDelta::hours(17) - TimeDelta::seconds(i64::from(world.clock.now().num_seconds_from_midnight()));
+    world.pass(friday.to_std().expect("it lies ahead")).await;
+    assert_eq!((world.clock.now().weekday(), world.clock.now().hour()), (Weekday::Fri, 17));
+    posted(0).await;
+    let case_worker = world.child_referred(json!({ "unhcr_individual_no": "989-TEST0009" }));
+
+    world.stage.primero.change_user(BRIDGE, |user| user.password("the password of Monday"));
+    posted(1).await;
+    for hour in 0..60 {
+        match hour {
+            14 => posted(2).await,
+            31 => posted(3).await,
+            45 => posted(4).await,
+            _ => {}
+        }
+        world.pass(HOUR).await;
+        let waiting = [14, 31, 45].iter().filter(|posted| hour >= **posted).count();
+        assert_eq!(world.unsettled().len(), 1 + waiting, "everything waits in hour {hour}");
+    }
+    assert_eq!((world.clock.now().weekday(), world.clock.now().hour()), (Weekday::Mon, 5));
+    assert_eq!(world.events().iter().filter(|event| *event == "blocked unauthorized").count(), 1, "it is said once");
+    assert!(world.stage.primero.failed_sign_ins(BRIDGE).0 <= 61, "once when it was met, then once an hour");
+    assert_eq!(world.told_dtp().len(), 1, "of what waits UNHCR hears nothing yet");
+
+    let file = world.stage.directory().join("secrets/primero-password");
+    write_secret(&file, "the password of Monday").expect("the secret can be changed");
+    world.reload().await;
+    world.settle().await;
+    // The probes have locked the account for half an hour.
+    world.pass(HOUR).await;
+    world.pass(HOUR).await;
+    world.walk(Walk::Referrals).await;
+    assert_eq!(given_up(&world), Vec::<String>::new());
+    for (number, change) in &numbers {
+        let person = change["individuals.progres_id"].as_str().expect("a text");
+        assert_eq!(world.stage.primero.services(world.case_of(person)).len(), 1, "{number}");
+        let told = world.told_dtp().into_iter().filter(|told| told["progres_interventionnumber"] == number.as_str()).count();
+        assert_eq!(told, 1, "{number}");
+    }
+    assert_eq!(sent_ids(&world), [case_worker.2]);
+    assert_eq!((world.unsettled().len(), world.entries().len()), (0, 0));
+    world.end().await;
 }
 
 fn given_up(world: &World) -> Vec<String> {
