@@ -223,6 +223,8 @@ pub(super) struct Door<H: Handler> {
     handler: H,
     tls: TlsSource,
     listening: Mutex<Option<(CancellationToken, tokio::task::JoinHandle<()>)>>,
+    /// Keeps the address while nobody listens, so that no other process gets it meanwhile.
+    reserved: Mutex<Option<TcpSocket>>,
     connections: Connections,
 }
 
@@ -239,7 +241,8 @@ impl<H: Handler> Door<H> {
     /// Begins to listen.
     pub(super) fn open(listener: TcpListener, tls: TlsSource, handler: H) -> io::Result<Self> {
         let address = listener.local_addr()?;
-        let door = Self { address, handler, tls, listening: Mutex::default(), connections: Connections::default() };
+        let (listening, reserved, connections) = (Mutex::default(), Mutex::default(), Connections::default());
+        let door = Self { address, handler, tls, listening, reserved, connections };
         door.listen(listener);
         Ok(door)
     }
@@ -261,17 +264,26 @@ impl<H: Handler> Door<H> {
             stop.cancel();
             // The task has no way to panic; and if it had, the socket would be closed all the same.
             let _ = task.await;
+            // Whoever gets to the port first has it; then opening again says so.
+            *locked(&self.reserved) = self.bound().ok();
         }
     }
 
     /// Listens again on the same address.
     pub(super) async fn reopen(&self) -> io::Result<()> {
         self.shut().await;
+        let reserved = locked(&self.reserved).take();
+        let socket = reserved.map_or_else(|| self.bound(), Ok)?;
+        self.listen(socket.listen(1024)?);
+        Ok(())
+    }
+
+    /// A socket that has the address and does not listen: connections are refused.
+    fn bound(&self) -> io::Result<TcpSocket> {
         let socket = if self.address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         socket.set_reuseaddr(true)?;
         socket.bind(self.address)?;
-        self.listen(socket.listen(1024)?);
-        Ok(())
+        Ok(socket)
     }
 
     /// Cuts every connection and returns when all are gone; new ones are welcome.

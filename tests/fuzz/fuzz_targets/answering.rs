@@ -36,17 +36,33 @@ pub async fn answer(status: u16, body: &[u8]) -> u16 {
     port
 }
 
-/// Gambella's example, with both systems on this port.
+/// Gambella's example, filled in, with both systems on this port.
 pub fn settings(port: u16) -> Settings {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/gambella.example.toml");
     let text = std::fs::read_to_string(&file).expect("the example is there");
+    let text: Vec<String> = text.lines().map(filled).collect();
     let here = [
         ("REFERRALD__PRIMERO__URL", format!("http://127.0.0.1:{port}")),
         ("REFERRALD__PRIMERO__RATE", "unlimited".to_owned()),
-        ("REFERRALD__DTP__REFERRAL_URL", format!("http://127.0.0.1:{port}/r")),
-        ("REFERRALD__DTP__DECISION_URL", format!("http://127.0.0.1:{port}/d")),
-        ("REFERRALD__ENVIRONMENT", "test".to_owned()),
     ];
     let here = here.map(|(key, value)| (key.to_owned(), value));
-    Settings::from_text(&file, &text, here).unwrap_or_else(|problems| panic!("{problems}"))
+    let mut settings = Settings::from_text(&file, &text.join("\n"), here).unwrap_or_else(|problems| panic!("{problems}"));
+    // No settings that people write may name a DTP without TLS.
+    let dtp = |path: &str| format!("http://127.0.0.1:{port}/{path}").parse().expect("an address");
+    (settings.dtp.referral_url, settings.dtp.decision_url) = (dtp("r"), dtp("d"));
+    settings
+}
+
+/// A line of the example with something invented where the site has to fill in.
+fn filled(line: &str) -> String {
+    let invented = match line.split(" = ").next().unwrap_or_default() {
+        "valid_from" | "start_from" => "2026-01-01",
+        "valid_until" => "2099-12-31",
+        "sha256" => "0000000000000000000000000000000000000000000000000000000000000000",
+        "email" => "cpims-duty@example.org",
+        "phone" => "+000 00 000 0000",
+        "url" | "referral_url" | "decision_url" => "invented.example",
+        _ => "invented",
+    };
+    line.replace('…', invented)
 }
