@@ -1,6 +1,9 @@
 //! A server that answers each request with the same bytes, and settings that point at it.
 
-use std::path::Path;
+use std::{
+    path::Path,
+    sync::{Arc, Mutex},
+};
 
 use referrald::config::Settings;
 use tokio::{
@@ -9,42 +12,52 @@ use tokio::{
     runtime::Runtime,
 };
 
-/// The loop that everything runs in.
-pub fn runtime() -> Runtime {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
+/// What stays from one input to the next: the loop that everything runs in, the server, and the settings.
+pub struct Stage {
+    pub runtime: Runtime,
+    pub settings: Settings,
+    says: Arc<Mutex<Vec<u8>>>,
 }
 
-/// Answers on a free port with this status and body, connection by connection; gives the port.
-pub async fn answer(status: u16, body: &[u8]) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let port = listener.local_addr().expect("an address").port();
-    let head = format!(
-        "HTTP/1.1 {status} So\r\ncontent-type: application/json; charset=utf-8\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
-        body.len()
-    );
-    let whole = [head.as_bytes(), body].concat();
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let mut request = [0; 16 * 1024];
-            // Whatever was asked, and however it ends: this server says its sentence and goes.
-            let _ = stream.read(&mut request).await;
-            let _ = stream.write_all(&whole).await;
-            let _ = stream.shutdown().await;
-        }
-    });
-    port
+impl Stage {
+    /// A server on a free port that goes after each sentence.
+    pub fn new() -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let says = Arc::new(Mutex::new(Vec::new()));
+        let whole = Arc::clone(&says);
+        runtime.spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut request = [0; 16 * 1024];
+                // Whatever was asked, and however it ends: this server says its sentence and goes.
+                let _ = stream.read(&mut request).await;
+                let whole = whole.lock().expect("nobody panics with it").clone();
+                let _ = stream.write_all(&whole).await;
+                let _ = stream.shutdown().await;
+            }
+        });
+        Self { runtime, settings: settings(port), says }
+    }
+
+    /// From now on this is said.
+    pub fn answer(&self, status: u16, body: &[u8]) {
+        let head = format!(
+            "HTTP/1.1 {status} So\r\ncontent-type: application/json; charset=utf-8\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+            body.len()
+        );
+        *self.says.lock().expect("nobody panics with it") = [head.as_bytes(), body].concat();
+    }
 }
 
 /// Gambella's example, filled in, with both systems on this port.
-pub fn settings(port: u16) -> Settings {
+fn settings(port: u16) -> Settings {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/gambella.example.toml");
     let text = std::fs::read_to_string(&file).expect("the example is there");
     let text: Vec<String> = text.lines().map(filled).collect();
-    let here = [
-        ("REFERRALD__PRIMERO__URL", format!("http://127.0.0.1:{port}")),
-        ("REFERRALD__PRIMERO__RATE", "unlimited".to_owned()),
-    ];
+    let here =
+        [("REFERRALD__PRIMERO__URL", format!("http://127.0.0.1:{port}")), ("REFERRALD__PRIMERO__RATE", "unlimited".to_owned())];
     let here = here.map(|(key, value)| (key.to_owned(), value));
     let mut settings = Settings::from_text(&file, &text.join("\n"), here).unwrap_or_else(|problems| panic!("{problems}"));
     // No settings that people write may name a DTP without TLS.

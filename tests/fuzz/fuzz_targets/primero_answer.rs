@@ -5,6 +5,7 @@ mod answering;
 
 use std::{cell::LazyCell, sync::Arc};
 
+use answering::Stage;
 use libfuzzer_sys::fuzz_target;
 use referrald::{
     clock::Clock,
@@ -12,29 +13,31 @@ use referrald::{
     primero::{Client, Filter, Gate},
     referral::{CaseKey, Decision, ReferralId},
 };
-use tokio::runtime::Runtime;
 use uuid::Uuid;
 
 const STATUS: [u16; 6] = [200, 204, 404, 409, 422, 500];
 
 thread_local! {
-    static RUNTIME: LazyCell<Runtime> = const { LazyCell::new(answering::runtime) };
+    static STAGE: LazyCell<Stage> = const { LazyCell::new(Stage::new) };
 }
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((which, body)) = bytes.split_first() else { return };
     let (question, status) = (which / 6 % 8, STATUS[usize::from(which % 6)]);
-    RUNTIME.with(|runtime| {
-        runtime.block_on(async {
-            let settings = answering::settings(answering::answer(status, body).await);
+    STAGE.with(|stage| {
+        stage.answer(status, body);
+        stage.runtime.block_on(async {
             let clock = Clock::system();
             let gate = Arc::new(Gate::unproven(clock.clone()));
-            let client = Client::new(&settings.primero, "password", None, clock.clone(), gate).expect("a client");
+            let client = Client::new(&stage.settings.primero, "password", None, clock.clone(), gate).expect("a client");
             let (key, referral) = (CaseKey(Uuid::nil()), ReferralId(Uuid::nil()));
             let filter = Filter { equals: ("unhcr_individual_no", "989-TEST0001"), module: "primeromodule-cp" };
             match question {
                 0 => drop(client.find(&filter, &["case_id"]).await.map(|found| {
-                    assert!(found.iter().all(|case| case.text("unhcr_individual_no") == Some("989-TEST0001")), "a filter was believed");
+                    assert!(
+                        found.iter().all(|case| case.text("unhcr_individual_no") == Some("989-TEST0001")),
+                        "a filter was believed"
+                    );
                 })),
                 1 => drop(client.case(key, &["case_id"]).await),
                 2 => drop(client.referrals(key).await),
