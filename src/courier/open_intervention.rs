@@ -80,7 +80,8 @@ pub async fn attempt(at: &mut Attempt) -> Step<Verdict> {
         writes += u32::from(wrote);
         match confirm(at, case, &draft, wrote).await? {
             Some(verdict) => return Ok(verdict),
-            None if writes < MOST_WRITES && matches < MOST_WRITES + MOST_MATCHES => {}
+            // What we wrote is seen to be gone: nothing is in doubt that this attempt did.
+            None if writes < MOST_WRITES && matches < MOST_WRITES + MOST_MATCHES => at.delivery.may_have_acted &= !wrote,
             None => return Err(Verdict::held(Reason::Unconfirmed)),
         }
     }
@@ -159,9 +160,10 @@ async fn match_case(at: &mut Attempt, draft: &CaseDraft) -> Step<Matched> {
             return Ok(Matched::None);
         }
     };
-    if service_of(at, &case, draft).is_none() {
-        settle_doubt(at, draft, Some(case.key)).await?;
-    }
+    let case = match service_of(at, &case, draft) {
+        None => settle_doubt(at, draft, Some(&case)).await?.unwrap_or(case),
+        Some(_) => case,
+    };
     let fields = matching::contradictions(&identity, draft.new_case.reveal(), case.document.reveal());
     if fields.is_empty() {
         Ok(Matched::One(Box::new(case)))
@@ -172,25 +174,37 @@ async fn match_case(at: &mut Attempt, draft: &CaseDraft) -> Step<Matched> {
 
 /// A write may have happened, and the case that matches does not show it. Before anything is written, or UNHCR is told that
 /// nothing stands, the cases that we may have written to are read: staff may have changed what we would find them by.
-async fn settle_doubt(at: &mut Attempt, draft: &CaseDraft, seen: Option<CaseKey>) -> Step<()> {
+/// A list may tell what was: the case that matched is given back as it was read, with our service in it if that stands.
+async fn settle_doubt(at: &mut Attempt, draft: &CaseDraft, matched: Option<&Case>) -> Step<Option<Case>> {
     if !at.delivery.may_have_acted {
-        return Ok(());
+        return Ok(None);
     }
     let programme = at.programme.clone();
-    let made = CaseKey(programme.spool.identity().case_key(draft.person_number.reveal()));
-    let doubtful: BTreeSet<CaseKey> =
-        at.delivery.about.case_key.into_iter().chain([made]).filter(|key| Some(*key) != seen).collect();
+    let number = draft.person_number.reveal().as_str();
+    let made = CaseKey(programme.spool.identity().case_key(number));
+    let doubtful: BTreeSet<CaseKey> = at.delivery.about.case_key.into_iter().chain([made]).collect();
+    let mut now = None;
     for key in doubtful {
+        let matched = matched.filter(|matched| matched.key == key);
         let read = programme.primero.case(key, &programme.fields.flow1()).await;
         at.heard_primero(Names::OneRecord, &read);
         match read {
-            Ok(case) if service_of(at, &case, draft).is_some() => return Err(Verdict::held(Reason::Unconfirmed)),
-            Ok(_) | Err(Trouble::NotFound) => {}
+            Ok(case) if service_of(at, &case, draft).is_some() => {
+                let is_asked_for = case.text(&programme.mapping.identity().person_number) == Some(number);
+                let is_found = matched.is_some() && is_asked_for;
+                return if is_found { Ok(Some(case)) } else { Err(Verdict::held(Reason::Unconfirmed)) };
+            }
+            Ok(case) => match matched {
+                Some(matched) if !stands_as_matched(at, matched, &case) => return Err(Verdict::later(Reason::CaseChanged)),
+                Some(_) => now = Some(case),
+                None => {}
+            },
+            Err(Trouble::NotFound) if matched.is_none() => {}
             Err(trouble) => return at.primero(Names::OneRecord, Err(trouble)),
         }
     }
     at.delivery.may_have_acted = false;
-    Ok(())
+    Ok(now)
 }
 
 /// Nobody carries the number. Before a case is made for it, or gets it, somebody might carry it in another spelling.

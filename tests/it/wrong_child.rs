@@ -196,6 +196,30 @@ fn a_scene_of_each_danger_is_judged_right() {
             scenes.push(Scene { fault, edits, ..quiet(&[child(Spelling::Exact, None)], &[post(None)]) });
         }
     }
+    // The answer to an added service is lost, the search goes on telling what was, and the number of its case is changed.
+    for first in 0..2 {
+        let number = Edit { endpoint: Endpoint::GetCase, nth: 1, what: What::Number(first, 1, Spelling::Longer) };
+        let fault = Some(Trouble { endpoint: Endpoint::PatchCase, how: How::HtmlAfterEffect });
+        for told in 0..2 {
+            let scene = quiet(&[child(Spelling::Exact, None), child(Spelling::Exact, Some(1))], &[post(None)]);
+            scenes.push(lied(Search::Number, Answer::One(told), Scene { fault, edits: vec![number], ..scene }));
+        }
+    }
+    // A case was perhaps made and was not, another post makes it, and somebody saves it while the doubt is settled.
+    for what in [
+        What::Number(0, 0, Spelling::LowerCase),
+        What::Place(0, Place::Disabled),
+        What::Status(0, "closed"),
+        What::Identity(0, Identity::OtherName),
+    ] {
+        let fault = Some(Trouble { endpoint: Endpoint::CreateCase, how: How::Status500 });
+        scenes.push(edited(
+            Endpoint::GetCase,
+            2,
+            what,
+            Scene { fault, ..quiet(&[], &[Post { number: 1, ..post(None) }, post(None)]) },
+        ));
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let count = scenes.len();
     let wrong: Vec<_> = scenes
