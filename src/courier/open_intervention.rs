@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use self::confirm::confirm;
+use self::confirm::{Seen, confirm};
 use super::attempt::{Attempt, Names, Step, Verdict};
 use crate::{
     config::ClosedCase,
@@ -79,10 +79,12 @@ pub async fn attempt(at: &mut Attempt) -> Step<Verdict> {
         };
         writes += u32::from(wrote);
         match confirm(at, case, &draft, wrote).await? {
-            Some(verdict) => return Ok(verdict),
-            // What we wrote is seen to be gone: nothing is in doubt that this attempt did.
-            None if writes < MOST_WRITES && matches < MOST_WRITES + MOST_MATCHES => at.delivery.may_have_acted &= !wrote,
-            None => return Err(Verdict::held(Reason::Unconfirmed)),
+            Seen::Standing => return Ok(Verdict::Delivered),
+            // What this attempt has written and then seen to be gone is in doubt no longer.
+            seen if writes < MOST_WRITES && matches < MOST_WRITES + MOST_MATCHES => {
+                at.delivery.may_have_acted &= !(wrote && seen == Seen::Gone);
+            }
+            Seen::Gone | Seen::NoCase => return Err(Verdict::held(Reason::Unconfirmed)),
         }
     }
 }

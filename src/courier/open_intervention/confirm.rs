@@ -19,10 +19,24 @@ use crate::{
     spool::settle::Note,
 };
 
-/// Reads the case again: is our service there, with number, type and status? `None` if it is gone.
-pub(super) async fn confirm(at: &mut Attempt, key: CaseKey, draft: &CaseDraft, wrote: bool) -> Step<Option<Verdict>> {
+/// What is there when the case is read again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// Our service, with number, type and status.
+    Standing,
+    /// The case, and our service is not in it.
+    Gone,
+    /// No case: what stands in it is not known.
+    NoCase,
+}
+
+/// Reads the case again: is our service there, with number, type and status?
+pub(super) async fn confirm(at: &mut Attempt, key: CaseKey, draft: &CaseDraft, wrote: bool) -> Step<Seen> {
     at.delivery.may_have_acted |= wrote;
-    let Some((case, service)) = read_service(at, key, draft).await? else { return Ok(None) };
+    let (case, service) = match read_service(at, key, draft).await? {
+        Ok(read) => read,
+        Err(seen) => return Ok(seen),
+    };
     let names = at.programme.mapping.service_fields().clone();
     let sent = draft.service.reveal();
     let essential = [&names.number, &names.service_type, &names.status];
@@ -40,9 +54,12 @@ pub(super) async fn confirm(at: &mut Attempt, key: CaseKey, draft: &CaseDraft, w
         let turn = at.programme.clone();
         let _turn = turn.write_alone(key).await;
         if !patch(at, key, &document).await? {
-            return Ok(None);
+            return Ok(Seen::NoCase);
         }
-        let Some((_, service)) = read_service(at, key, draft).await? else { return Ok(None) };
+        let service = match read_service(at, key, draft).await? {
+            Ok((_, service)) => service,
+            Err(seen) => return Ok(seen),
+        };
         if essential.into_iter().any(|field| is_empty(service.get(field))) {
             return Err(not_writable());
         }
@@ -57,19 +74,20 @@ pub(super) async fn confirm(at: &mut Attempt, key: CaseKey, draft: &CaseDraft, w
     at.delivery.about.case_id = Some(case_id);
     at.delivery.about.service = text(&service, UNIQUE_ID).map(str::to_owned);
     at.delivery.new_case = at.delivery.new_case.or(Some(false));
-    Ok(Some(Verdict::Delivered))
+    Ok(Seen::Standing)
 }
 
-async fn read_service(at: &mut Attempt, key: CaseKey, draft: &CaseDraft) -> Step<Option<(Case, Document)>> {
+/// The case and our service in it, or what is there instead.
+async fn read_service(at: &mut Attempt, key: CaseKey, draft: &CaseDraft) -> Step<Result<(Case, Document), Seen>> {
     let programme = at.programme.clone();
     let read = programme.primero.case(key, &programme.fields.flow1()).await;
     at.heard_primero(Names::OneRecord, &read);
     let case = match read {
-        Err(Trouble::NotFound) => return Ok(None),
+        Err(Trouble::NotFound) => return Ok(Err(Seen::NoCase)),
         other => at.primero(Names::OneRecord, other)?,
     };
     let service = service_of(at, &case, draft).cloned();
-    Ok(service.map(|service| (case, service)))
+    Ok(service.map(|service| (case, service)).ok_or(Seen::Gone))
 }
 
 /// What a person should know although it was delivered.

@@ -182,6 +182,21 @@ async fn a_service_that_was_gone_twice_is_not_written_again_because_primero_was_
 }
 
 #[tokio::test]
+async fn a_case_that_is_not_found_when_it_is_read_again_is_never_told_as_failed() {
+    let world = World::new().await;
+    let case = world.register(json!({}));
+    world.stage.primero.faults().plant(Rule::on(Endpoint::GetCase), Fault::status(404));
+    world.refer(json!([intervention(NUMBER, json!({}))])).await;
+    for _ in 0..4 {
+        world.pass(DAY).await;
+    }
+    assert_eq!(world.stage.primero.services(case).len(), 1, "it stands there, although it is not shown");
+    assert_eq!(world.told_dtp(), Vec::<Value>::new());
+    assert_eq!(world.list(), ["held unconfirmed", "late unconfirmed"]);
+    world.end_unsettled().await;
+}
+
+#[tokio::test]
 async fn a_service_that_was_gone_twice_and_stands_again_is_delivered() {
     let world = World::new().await;
     let case = world.register(json!({}));
