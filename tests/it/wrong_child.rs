@@ -213,12 +213,8 @@ fn a_scene_of_each_danger_is_judged_right() {
         What::Identity(0, Identity::OtherName),
     ] {
         let fault = Some(Trouble { endpoint: Endpoint::CreateCase, how: How::Status500 });
-        scenes.push(edited(
-            Endpoint::GetCase,
-            2,
-            what,
-            Scene { fault, ..quiet(&[], &[Post { number: 1, ..post(None) }, post(None)]) },
-        ));
+        let scene = quiet(&[], &[Post { number: 1, ..post(None) }, post(None)]);
+        scenes.push(edited(Endpoint::GetCase, 2, what, Scene { fault, ..scene }));
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let count = scenes.len();
