@@ -167,6 +167,16 @@ pub enum Request {
     },
 }
 
+/// A request on its way to a daemon. It says which programme is meant, so that of two on one machine none takes what is the other's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Asked {
+    /// The name of the programme, as its configuration has it.
+    pub programme: String,
+    /// What is asked.
+    pub request: Request,
+}
+
 impl Request {
     /// The command, as an operator types it and as the log tells it.
     #[must_use]
@@ -483,9 +493,11 @@ mod tests {
     #[test]
     fn a_request_travels_as_one_line_and_unknown_ones_are_refused() {
         let request = Request::Stop { id: 7, reason: "withdrawn".to_owned() };
-        let line = serde_json::to_string(&request).unwrap();
-        assert_eq!(line, r#"{"stop":{"id":7,"reason":"withdrawn"}}"#);
-        assert_eq!(serde_json::from_str::<Request>(&line).unwrap(), request);
+        let asked = Asked { programme: "gambella".to_owned(), request };
+        let line = serde_json::to_string(&asked).unwrap();
+        assert_eq!(line, r#"{"programme":"gambella","request":{"stop":{"id":7,"reason":"withdrawn"}}}"#);
+        assert_eq!(serde_json::from_str::<Asked>(&line).unwrap(), asked);
+        assert!(serde_json::from_str::<Asked>(r#"{"request":"status"}"#).is_err(), "whose status?");
         for bad in [r#"{"stop":{"id":7}}"#, r#"{"stop":{"id":7,"reason":"error","more":1}}"#, r#""visit""#, "{}"] {
             assert!(serde_json::from_str::<Request>(bad).is_err(), "{bad}");
         }

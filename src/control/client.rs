@@ -11,7 +11,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Answer, Exit, Failure, Office, Request, Row, Running, execute, server::account};
+use super::{Answer, Asked, Exit, Failure, Office, Request, Row, Running, execute, server::account};
 use crate::{
     activity::{Activity, Line, Log},
     clock::Clock,
@@ -36,7 +36,10 @@ pub async fn ask(
 ) -> Result<Option<String>, Failure> {
     let socket = daemon::socket(settings);
     match UnixStream::connect(&socket).await {
-        Ok(stream) => ask_daemon(stream, &request, show).await,
+        Ok(stream) => {
+            let asked = Asked { programme: settings.programme.clone(), request };
+            ask_daemon(stream, &asked, show).await
+        }
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
             do_it_ourselves(settings, clock, request, show).await
         }
@@ -50,11 +53,11 @@ pub async fn ask(
 
 async fn ask_daemon(
     mut stream: UnixStream,
-    request: &Request,
+    asked: &Asked,
     show: &mut (dyn FnMut(Row) -> bool + Send),
 ) -> Result<Option<String>, Failure> {
     let broken = |_: io::Error| Failure::failed("the daemon broke off before it had answered (hint: look at its log)");
-    let mut line = serde_json::to_vec(request).map_err(Failure::failed)?;
+    let mut line = serde_json::to_vec(asked).map_err(Failure::failed)?;
     line.push(b'\n');
     stream.write_all(&line).await.map_err(broken)?;
     let mut lines = BufReader::new(stream).lines();

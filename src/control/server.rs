@@ -17,7 +17,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Answer, Failure, Office, Request, Running, execute};
+use super::{Answer, Asked, Failure, Office, Request, Running, execute};
+use crate::config::Settings;
 
 /// A request has no longer line.
 const LONGEST_REQUEST: u64 = 64 * 1024;
@@ -97,19 +98,38 @@ async fn converse(stream: UnixStream, running: Running) -> io::Result<()> {
     read.read_line(&mut line).await?;
     let office = Office::of(running);
     let allowed = peer.is_root() || peer == Uid::effective();
-    let request = match serde_json::from_str::<Request>(&line) {
-        Ok(request) if allowed => request,
-        Ok(_) => return say(&mut write, &Answer::Failed(Failure::failed("this account may not ask this daemon"))).await,
+    let refusal = match serde_json::from_str::<Asked>(&line) {
+        Ok(_) if !allowed => Failure::failed("this account may not ask this daemon"),
+        Ok(asked) if asked.programme != office.settings.programme => other_programme(&office.settings),
+        Ok(asked) => return answer(read, write, &office, asked.request, &account(peer)).await,
         // What serde would say may quote what was sent.
         Err(_) => {
-            let said = "the daemon does not understand this request (hint: are command line and daemon of one version?)";
-            return say(&mut write, &Answer::Failed(Failure::failed(said))).await;
+            Failure::failed("the daemon does not understand this request (hint: are command line and daemon of one version?)")
         }
     };
+    say(&mut write, &Answer::Failed(refusal)).await
+}
+
+fn other_programme(settings: &Settings) -> Failure {
+    Failure::configuration(format!(
+        "{}: here runs the programme `{}`, and this configuration is of another, so nothing was done (hint: each programme has a \
+         `state.directory` of its own; its configuration names the one that its service uses)",
+        settings.state.directory.display(),
+        settings.programme
+    ))
+}
+
+/// Does what is asked, and says what comes of it as it comes.
+async fn answer(
+    mut read: impl AsyncReadExt + Unpin,
+    mut write: impl AsyncWriteExt + Unpin,
+    office: &Office,
+    request: Request,
+    account: &str,
+) -> io::Result<()> {
     let (answers, mut next) = mpsc::channel(ANSWERS);
-    let account = account(peer);
     let work = async {
-        let ended = match execute(&office, request, &account, &answers).await {
+        let ended = match execute(office, request, account, &answers).await {
             Ok(said) => Answer::Done(said),
             Err(failure) => Answer::Failed(failure),
         };

@@ -14,7 +14,7 @@ use std::{
 
 use referrald::{
     clock::Clock,
-    control::Request,
+    control::{Asked, Request},
     referral::Walk,
     sandbox::stage::{INBOX_KEY, Stage},
 };
@@ -201,11 +201,12 @@ impl Play {
     /// Has the running daemon walk, as the command line does; ends when the errands of the walk are done, or the daemon is dead.
     pub fn walk(&self, walk: Walk) -> impl Future<Output = ()> + use<> {
         let socket = self.stage.directory().join("state/control.sock");
-        let request =
-            serde_json::to_string(&Request::Poll { walk: walk.to_string(), baseline: false }).expect("a request is JSON");
+        let request = Request::Poll { walk: walk.to_string(), baseline: false };
+        let asked = Asked { programme: "sandbox".to_owned(), request };
+        let asked = serde_json::to_string(&asked).expect("a request is JSON");
         async move {
             let Ok(mut daemon) = UnixStream::connect(socket).await else { return };
-            if daemon.write_all(format!("{request}\n").as_bytes()).await.is_ok() {
+            if daemon.write_all(format!("{asked}\n").as_bytes()).await.is_ok() {
                 // It breaks off when the daemon does.
                 let _ = daemon.read_to_end(&mut Vec::new()).await;
             }

@@ -12,7 +12,7 @@ use referrald::{
 };
 use serde_json::{Value, json};
 
-use super::on;
+use super::{on, with};
 use crate::world::{PERSON, World, intervention};
 
 /// Two cases with one number, so that an intervention for it is held.
@@ -304,6 +304,25 @@ async fn a_baseline_takes_decisions_as_known_and_sends_nothing() {
     world.walk(Walk::Decisions).await;
     assert_eq!(world.told_dtp().len(), 1);
     world.end().await;
+}
+
+#[tokio::test]
+async fn a_daemon_does_nothing_for_the_configuration_of_another_programme() {
+    let world = World::new().await;
+    two_cases(&world);
+    world.refer(json!([intervention("989-TEST-1", json!({}))])).await;
+    for command in ["flow pause to_primero --by CP~manager", "state erase --parcels --confirm kakuma", "deliveries list"] {
+        let refused = with(&world, command, &[("REFERRALD__PROGRAMME", "kakuma")]).await;
+        assert_eq!((refused.exit, refused.rows.len()), (78, 0), "{refused:?}");
+        assert_eq!(
+            refused.error.replace(&world.stage.directory().display().to_string(), "DIR"),
+            "DIR/state: here runs the programme `sandbox`, and this configuration is of another, so nothing was done (hint: each \
+             programme has a `state.directory` of its own; its configuration names the one that its service uses)\n"
+        );
+    }
+    assert_eq!(world.unsettled().len(), 1);
+    assert_eq!(on(&world, "flow list").await.rows[0]["state"], json!("on"));
+    world.end_unsettled().await;
 }
 
 #[tokio::test]
