@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use chrono::DateTime;
+
 use super::{PER, WalkError, Walks, report_to_health};
 use crate::{
     decisions::{Decided, decisions_in},
@@ -23,7 +25,8 @@ pub struct Learnt {
 }
 
 impl Walks {
-    /// Walks from the first day on, takes every decision that is there as reported, and moves the cursor behind them.
+    /// Reads every case of the module, whenever it was saved, takes every decision that is there as reported, and moves the cursor
+    /// behind them. A decision from before `schedule.start_from` would be told, too, as soon as its case is saved again.
     pub async fn take_decisions_as_known(self: &Arc<Self>, programme: &Programme) -> Result<Learnt, WalkError> {
         let _turn = self.begin(Walk::Decisions).ok_or(WalkError::UnderWay)?;
         let _asking = super::may_ask(programme)?;
@@ -36,7 +39,7 @@ impl Walks {
 async fn learn(programme: &Programme) -> Result<Learnt, WalkError> {
     let mut learnt = Learnt::default();
     let settings = &programme.settings.schedule;
-    let mut walker = Walker::new(Position { cursor: settings.start_from }, settings.overlap, PER);
+    let mut walker = Walker::new(Position { cursor: DateTime::UNIX_EPOCH }, settings.overlap, PER);
     let module = programme.mapping.module();
     while let Some(ask) = walker.request() {
         let page = programme.primero.changed_cases(ask.since, ask.page, ask.per, module, &programme.fields.walk()).await?;
@@ -56,7 +59,7 @@ async fn learn(programme: &Programme) -> Result<Learnt, WalkError> {
                 }
             }
         }
-        let (of, position) = (module.to_owned(), step.position.cursor);
+        let (of, position) = (module.to_owned(), step.position.cursor.max(settings.start_from));
         learnt.decisions += programme
             .spool
             .write(move |tx| {

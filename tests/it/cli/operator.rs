@@ -307,6 +307,26 @@ async fn a_baseline_takes_decisions_as_known_and_sends_nothing() {
 }
 
 #[tokio::test]
+async fn decisions_from_before_the_first_day_are_known_after_a_baseline_too() {
+    let mut world = World::new().await;
+    let case = world.register(json!({}));
+    let decided = json!({
+        "service_referral": "external_referral", "progres_interventionnumber": "989-TEST-9", "unhcr_referral_status": "accepted",
+    });
+    world.stage.primero.staff(CASE_WORKER).add_service(case, decided);
+    // A country that takes over from another way: nothing made before this day is this program's.
+    world.pass(std::time::Duration::from_secs(86_400)).await;
+    let first_day = world.clock.now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+    world.restart_with(&[("REFERRALD__SCHEDULE__START_FROM", &first_day)]).await;
+    let learnt = on(&world, "poll decisions --baseline").await;
+    assert_eq!((learnt.exit, &learnt.rows[0]["known"]), (0, &json!(1)), "{learnt:?}");
+    world.stage.primero.staff(CASE_WORKER).edit(case, json!({ "name_nickname": "Invented" }));
+    world.walk(Walk::Decisions).await;
+    assert_eq!(world.told_dtp(), Vec::<Value>::new(), "UNHCR was told in the other way");
+    world.end().await;
+}
+
+#[tokio::test]
 async fn a_daemon_does_nothing_for_the_configuration_of_another_programme() {
     let world = World::new().await;
     two_cases(&world);
