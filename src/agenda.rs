@@ -170,10 +170,10 @@ impl Agenda {
         self.changes += 1;
     }
 
-    /// Whether something of any unsettled task may have been written.
+    /// Whether something of any unsettled task may have been written; of those of flows that rest, none can show it now.
     #[must_use]
-    pub fn has_written(&self) -> bool {
-        self.tasks.values().any(|task| task.written)
+    pub fn has_written(&self, resting: &[Flow]) -> bool {
+        self.tasks.values().any(|task| task.written && !resting.contains(&task.flow))
     }
 
     /// Grows with every change: whoever has seen this number has seen everything.

@@ -178,6 +178,7 @@ fn lend(programme: &Programme, under_way: &Attempts, addressee: System, wake: &m
         System::Primero => None,
         System::Dtp => Some(programme.place_at_dtp()?),
     };
+    let resting = programme.resting();
     let mut health = programme.health();
     let mut may = |system: System, health: &[crate::health::Health; 2]| {
         let alone = alone[system as usize];
@@ -199,11 +200,10 @@ fn lend(programme: &Programme, under_way: &Attempts, addressee: System, wake: &m
         System::Primero => (true, None),
         System::Dtp => match may(System::Primero, &health) {
             // An errand for DTP only reads in Primero, so it says nothing about fields that are dropped, while one is left that does.
-            (_, Some(true)) if programme.spool.shared().agenda().has_written() => (false, None),
+            (_, Some(true)) if programme.spool.shared().agenda().has_written(&resting) => (false, None),
             other => other,
         },
     };
-    let resting = programme.resting();
     let none = HashSet::new();
     let probing = probe.is_some();
     let both = [(addressee, probing), (System::Primero, primero_probe.is_some())];
@@ -211,7 +211,7 @@ fn lend(programme: &Programme, under_way: &Attempts, addressee: System, wake: &m
         both.iter().filter(|(_, probing)| *probing).flat_map(|(system, _)| health[*system as usize].probed()).copied().collect();
     let mut agenda = programme.spool.shared().agenda();
     // If nothing that was written is left, any errand has to show whether our fields stick.
-    let only_written = probe == Some(true) && agenda.has_written();
+    let only_written = probe == Some(true) && agenda.has_written(&resting);
     let pick = Pick { addressee, resting: &resting, without_primero: !primero_allowed, only_written, not: &probed };
     let mut task = agenda.lend(now, pick);
     if task.is_none() && !probed.is_empty() {

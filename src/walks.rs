@@ -250,7 +250,7 @@ fn may_ask(programme: &Programme) -> Result<Asking<'_>, WalkError> {
         Leave::All | Leave::One => Ok(Asking(programme)),
         Leave::None(_) => Err(WalkError::Blocked),
         // A walk writes nothing, so it says nothing about fields that are dropped, while an errand is left that does.
-        Leave::Probe { only_written } if only_written && programme.spool.shared().agenda().has_written() => {
+        Leave::Probe { only_written } if only_written && programme.spool.shared().agenda().has_written(&programme.resting()) => {
             Err(WalkError::Blocked)
         }
         Leave::Probe { .. } => {

@@ -318,6 +318,22 @@ async fn when_nothing_that_was_written_is_left_dropped_fields_hold_up_neither_a_
 }
 
 #[tokio::test]
+async fn what_was_written_in_a_flow_that_rests_holds_up_no_referral_of_the_other() {
+    let world = World::new().await;
+    world.stage.primero.remove_field("services_section", "progres_interventionnumber");
+    world.refer(first(1)).await;
+    assert_eq!(count(&world, "blocked fields_not_writable"), 1);
+    world.child_referred(json!({ "unhcr_individual_no": "989-TEST0099" }));
+    assert!(matches!(world.try_walk(Walk::Referrals).await, Err(WalkError::Blocked)));
+    let paused = crate::cli::on(&world, "flow pause to_primero --by CP~manager").await;
+    assert_eq!(paused.exit, 0, "{paused:?}");
+    world.pass(HOUR).await;
+    world.walk(Walk::Referrals).await;
+    assert_eq!(world.sent_to_dtp().len(), 1);
+    world.end_unsettled().await;
+}
+
+#[tokio::test]
 async fn a_probe_goes_alone() {
     let world = World::new().await;
     // The first request proves the password, alone.
