@@ -160,7 +160,14 @@ impl Daemon {
         }
         let generation = Generation::begin(&programme, Attempts::default(), Times::new(ticks), &lasting);
         let line = in_force_line(Event::Started, &programme);
-        programme.spool.write(move |tx| tx.tell(line)).await?;
+        let put_right = programme.put_right_since()?;
+        programme
+            .spool
+            .write(move |tx| {
+                tx.tell(line)?;
+                tx.begin_anew(&put_right)
+            })
+            .await?;
         drop(programme);
         let generation = Mutex::new(generation);
         Ok(Self { walks, inbox, admin, in_force, lasting, places, inbox_tls, doors, generation })
@@ -250,7 +257,7 @@ impl Daemon {
         let line = in_force_line(Event::ConfigurationReloaded, &new);
         let changed: Vec<_> = new.changed_secrets(&old).collect();
         let stored = spool.change_keys(sealer, move |tx| {
-            changed.into_iter().try_for_each(|system| tx.unblock(system))?;
+            tx.begin_anew(&changed)?;
             tx.tell(line)
         });
         stored.await.map_err(|refused| Objections(vec![Objection::State(refused.to_string())]))?;

@@ -492,6 +492,14 @@ impl Programme {
         System::ALL.iter().copied().filter(move |system| self.secrets.of(*system, now) != before.secrets.of(*system, now))
     }
 
+    /// The systems that were blocked when the state was last written, with a secret that is another one now.
+    pub fn put_right_since(&self) -> Result<Vec<System>, crate::spool::Error> {
+        let now = self.clock.now();
+        let blocks = self.spool.read(|reading| reading.blocks())?;
+        let put_right = blocks.into_iter().filter(|block| block.secret != self.secrets.of(block.addressee, now));
+        Ok(put_right.map(|block| block.addressee).collect())
+    }
+
     /// When the client certificate that is used now ends.
     #[must_use]
     pub fn certificate_ends(&self) -> DateTime<Utc> {

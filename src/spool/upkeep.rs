@@ -224,6 +224,16 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// What blocked these systems is over, because their secret is another one; said of those that were blocked.
+    pub fn begin_anew(&mut self, systems: &[System]) -> Result<(), Error> {
+        let blocked = self.reading().blocks()?;
+        for block in blocked.iter().filter(|block| systems.contains(&block.addressee)) {
+            self.unblock(block.addressee)?;
+            self.tell(Activity { addressee: Some(block.addressee), ..Activity::new(Event::Unblocked) })?;
+        }
+        Ok(())
+    }
+
     /// Puts every delivery that is unsettled since before `made_before` on the operator's list as late.
     pub fn mark_late(&mut self, made_before: DateTime<Utc>) -> Result<usize, Error> {
         let late = select(

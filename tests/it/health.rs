@@ -239,6 +239,9 @@ async fn a_refused_password_is_tried_after_ten_minutes_then_hourly_also_over_a_r
     world.start().await;
     world.settle().await;
     assert_eq!(told(&world).len(), 5, "a new password is tried at once");
+    assert_eq!(count(&world, "unblocked"), 1);
+    let blocked: i64 = world.database().query_row("SELECT count(*) FROM blocked", [], |row| row.get(0)).unwrap();
+    assert_eq!(blocked, 0, "nothing is left of it, for the next time to begin with");
     world.end().await;
 }
 
