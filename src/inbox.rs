@@ -87,7 +87,7 @@ async fn any(State(inbox): State<Arc<Inbox>>, request: Request) -> Response {
 }
 
 /// Takes one post. A post that is refused although its key is right, or has expired, is told to the operator:
-/// nobody knows whether DTP reads our answer.
+/// nobody knows whether DTP reads our answer. Whoever has an expired key is answered no more often than any stranger.
 async fn receive(inbox: &Inbox, request: Request) -> Result<Response, Problem> {
     // A post is judged by one programme from its head to its answer.
     let programme = inbox.in_force.now();
@@ -96,9 +96,9 @@ async fn receive(inbox: &Inbox, request: Request) -> Result<Response, Problem> {
     let checked = presented.as_deref().map(|key| programme.inbox_keys.check(key.as_bytes(), now));
     let was_issued = matches!(checked, Some(Ok(_) | Err(KeyRefusal::Expired(_))));
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| *peer);
-    if let (Some(Ok(_)), Some(peer)) = (checked, peer) {
-        inbox.places.know(peer);
-    } else if !was_issued {
+    if let Some(Ok(_)) = checked {
+        peer.inspect(|peer| inbox.places.know(*peer));
+    } else {
         let settings = &programme.settings.inbox;
         let source = peer.map_or(Source::UNKNOWN, |peer| Source::of_request(settings, peer, request.headers()));
         if !inbox.strangers.may_ask(source, programme.clock.monotonic()) {

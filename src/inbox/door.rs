@@ -24,6 +24,7 @@ use rustls::ServerConfig;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
+    sync::watch,
     task::JoinSet,
     time::timeout,
 };
@@ -34,8 +35,11 @@ use super::places::{Place, Places};
 
 /// How long a TLS handshake may take.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
-/// How long the head of a request may take.
+/// How long a stranger may take for the head of a request.
 const HEAD_TIME: Duration = Duration::from_secs(5);
+/// How long one over whose connection a right key has come may take: his connection is there for the next post, so that none meets
+/// a connection that is just being closed.
+const KNOWN_HEAD_TIME: Duration = Duration::from_secs(300);
 /// How much of a connection is held in memory at a time; a head that is longer is refused with 431.
 const MOST_BUFFERED: usize = 32 * 1024;
 /// How long requests under way may take after we have stopped accepting.
@@ -91,12 +95,14 @@ pub async fn serve(
         // One for which there is no place is closed at once.
         let Some(place) = places.take(peer) else { continue };
         let (tls, router, stop) = (tls.as_ref().map(Tls::acceptor), router.clone(), stop.clone());
+        let inbox = Arc::clone(&places);
         inside.spawn(async move {
+            let knows = move || inbox.knows(peer);
             let stream = Placed::new(stream, place);
-            let Some(tls) = tls else { return answer(stream, peer, router, stop).await };
+            let Some(tls) = tls else { return answer(stream, peer, knows, router, stop).await };
             let handshake = stop.run_until_cancelled(timeout(HANDSHAKE_TIME, tls.accept(stream)));
             if let Some(Ok(Ok(stream))) = handshake.await {
-                answer(stream, peer, router, stop).await;
+                answer(stream, peer, knows, router, stop).await;
             }
         });
     }
@@ -109,20 +115,50 @@ pub async fn serve(
 
 /// Answers what comes over one connection, one request after the other; after `stop` only the one that is under way.
 /// What goes wrong is the affair of whoever asks: there is nobody here to tell.
-async fn answer(stream: impl AsyncRead + AsyncWrite + Unpin, peer: SocketAddr, router: Router, stop: CancellationToken) {
+async fn answer(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    peer: SocketAddr,
+    knows: impl Fn() -> bool + Clone,
+    router: Router,
+    stop: CancellationToken,
+) {
     let router = TowerToHyperService::new(router);
+    // Whether the head of a stranger's request is waited for.
+    let (waiting, patience) = watch::channel(true);
     let service = service_fn(move |mut request: Request<Incoming>| {
+        waiting.send_replace(false);
         request.extensions_mut().insert(ConnectInfo(peer));
-        router.call(request)
+        let (answer, waiting, knows) = (router.call(request), waiting.clone(), knows.clone());
+        async move {
+            let answer = answer.await;
+            waiting.send_replace(!knows());
+            answer
+        }
     });
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(MOST_BUFFERED);
+    http.timer(TokioTimer::new()).header_read_timeout(KNOWN_HEAD_TIME).max_buf_size(MOST_BUFFERED);
     let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
     tokio::select! {
         _ = connection.as_mut() => return,
+        () = out_of_patience(patience) => return,
         () = stop.cancelled() => connection.as_mut().graceful_shutdown(),
     }
     let _ = connection.await;
+}
+
+/// Ends when the head of a stranger's request has taken too long.
+async fn out_of_patience(mut waiting: watch::Receiver<bool>) {
+    loop {
+        let waits = *waiting.borrow_and_update();
+        // Whatever changes, the time begins anew.
+        let changed = match waits {
+            true => timeout(HEAD_TIME, waiting.changed()).await,
+            false => Ok(waiting.changed().await),
+        };
+        if !matches!(changed, Ok(Ok(()))) {
+            return;
+        }
+    }
 }
 
 /// A connection that gives its place back when it ends, and breaks off when somebody else needs the place.

@@ -89,6 +89,13 @@ impl Places {
         }
     }
 
+    /// Whether a right key has come over the connection from there.
+    #[must_use]
+    pub fn knows(&self, peer: SocketAddr) -> bool {
+        let taken = self.taken();
+        taken.by_peer.get(&peer).is_some_and(|number| !taken.is_stranger(peer, *number))
+    }
+
     fn taken(&self) -> MutexGuard<'_, Taken> {
         // Each change is whole, so a panic elsewhere does not take it away.
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
@@ -104,6 +111,10 @@ impl Taken {
         }
         self.forget_stranger(standing.peer, number);
         Some(standing)
+    }
+
+    fn is_stranger(&self, peer: SocketAddr, number: u64) -> bool {
+        self.strangers.get(&Source::of(peer.ip())).is_some_and(|numbers| numbers.contains(&number))
     }
 
     fn forget_stranger(&mut self, peer: SocketAddr, number: u64) {
@@ -139,6 +150,7 @@ mod tests {
         let known = places.take(peer("192.0.2.2:3")).unwrap();
         places.know(peer("192.0.2.2:3"));
         let newcomer = places.take(peer("192.0.2.3:1")).unwrap();
+        assert!(places.knows(peer("192.0.2.2:3")) && !places.knows(peer("192.0.2.2:2")) && !places.knows(peer("192.0.2.9:1")));
         assert_eq!(
             [&one, &old, &new, &known, &newcomer].map(|place| place.leave.is_cancelled()),
             [false, true, false, false, false]

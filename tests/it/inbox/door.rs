@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use referrald::{config::InboxTls, credentials, daemon::StartError, sandbox::pki::Wish};
+use referrald::{activity::Event, config::InboxTls, credentials, daemon::StartError, sandbox::pki::Wish};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 use tokio::{
@@ -264,6 +264,38 @@ async fn a_connection_over_which_a_right_key_came_keeps_its_place() {
     connection.write_all(post.as_bytes()).await.unwrap();
     assert!(answered(&mut connection).await.starts_with("HTTP/1.1 202 "));
     world.settle().await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_connection_over_which_a_right_key_came_is_there_for_the_next_post() {
+    let world = World::new().await;
+    let mut connection = TcpStream::connect(world.daemon().inbox).await.unwrap();
+    let post = format!("{}{}", post_head(INBOX_KEY, good().len()), good());
+    connection.write_all(post.as_bytes()).await.unwrap();
+    assert!(answered(&mut connection).await.starts_with("HTTP/1.1 202 "));
+    // A stranger who came later has been waited for too long already.
+    rest(&mut open(&world, "").await).await;
+    connection.write_all(post.as_bytes()).await.unwrap();
+    assert!(answered(&mut connection).await.starts_with("HTTP/1.1 202 "));
+    world.settle().await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn who_has_an_expired_key_is_answered_no_more_often_than_a_stranger() {
+    let mut world = World::without_daemon(&[]).await;
+    let expired = world.clock.now() - chrono::TimeDelta::days(1);
+    world.change(|settings| settings.inbox.keys.iter_mut().for_each(|key| key.expires = Some(expired)));
+    world.start().await;
+    let mut statuses = Vec::new();
+    for _ in 0..121 {
+        statuses.push(world.post_raw(INBOX_KEY, "application/json", good()).await.0);
+    }
+    assert!(statuses[..120].iter().all(|status| *status == StatusCode::UNAUTHORIZED), "{statuses:?}");
+    assert_eq!(statuses[120], StatusCode::TOO_MANY_REQUESTS);
+    let told = world.lines().into_iter().filter(|line| line.event == Event::InboxRefused).count();
+    assert_eq!(told, 120, "what is not answered is not told");
     world.end().await;
 }
 
