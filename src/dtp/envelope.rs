@@ -20,6 +20,8 @@ use crate::referral::{InterventionNumber, OutgoingId, codes};
 
 const NUMBER: &str = "progres_interventionnumber";
 const OUTGOING_ID: &str = "progres_orgreferralid";
+/// The most items of a post. What is wrong with each is told, in many times the bytes of an item that is nothing.
+const MOST_ITEMS: usize = 10_000;
 
 /// A post of which at least one item is usable.
 #[derive(Debug)]
@@ -77,6 +79,8 @@ codes! {
         NotAList = "not_a_list",
         /// The list has no items.
         Empty = "empty",
+        /// The list has more than 10,000 items.
+        TooMany = "too_many",
         /// Not one of the two request types.
         UnknownRequestType = "unknown_request_type",
         /// Not an intervention number: 1 to 64 of the characters A-Z a-z 0-9 - _ / .
@@ -195,6 +199,7 @@ fn outline(post: Value) -> Result<(Kind, Vec<Value>), Vec<NotTaken>> {
     let items = match post.remove("interventions") {
         None => Err(Flaw::Missing),
         Some(Value::Array(items)) if items.is_empty() => Err(Flaw::Empty),
+        Some(Value::Array(items)) if items.len() > MOST_ITEMS => Err(Flaw::TooMany),
         Some(Value::Array(items)) => Ok(items),
         Some(_) => Err(Flaw::NotAList),
     };

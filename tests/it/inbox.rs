@@ -331,6 +331,10 @@ async fn a_wrong_envelope_is_refused_with_every_flaw() {
             json!([{"pointer": "/interventions", "reason": "empty"}]),
         ),
         (
+            json!({"request_type": "PrimeroOutgoingReferral", "interventions": vec![0; 10_001]}),
+            json!([{"pointer": "/interventions", "reason": "too_many"}]),
+        ),
+        (
             json!({"request_type": "PrimeroOutgoingReferral", "interventions": ["x", {}, {"progres_interventionnumber": "a b"}]}),
             json!([
                 {"pointer": "/interventions/0", "reason": "not_an_object"},
