@@ -384,6 +384,8 @@ pub struct Tx<'a> {
     now: DateTime<Utc>,
     /// The last number given.
     numbers: &'a Cell<i64>,
+    /// What the jobs before it, which are committed together with it, have taken.
+    taken_before: &'a [DeliveryId],
     told: Told,
 }
 
@@ -454,13 +456,15 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Takes the lease of a delivery for the length of this transaction; `false` if it is being attempted.
+    /// Takes the lease of a delivery until the commit; `false` if it is being attempted.
     pub fn take(&mut self, id: DeliveryId) -> bool {
-        let taken = self.shared.agenda().take(id);
-        if taken {
-            self.told.taken.push(id);
+        // Jobs that are committed together follow upon each other; what one has taken, nobody attempts before all have ended.
+        if self.taken_before.contains(&id) || self.told.taken.contains(&id) {
+            return true;
         }
-        taken
+        let free = self.shared.agenda().take(id);
+        self.told.taken.extend(free.then_some(id));
+        free
     }
 }
 
@@ -503,7 +507,7 @@ fn commit_group(
             failed(Error::NotWritten);
             continue;
         }
-        let mut tx = Tx { connection, shared, now, numbers, told: Told::default() };
+        let mut tx = Tx { connection, shared, now, numbers, taken_before: &all.taken, told: Told::default() };
         let result = run(connection, "SAVEPOINT job").map_err(Error::from).and_then(|()| work(&mut tx));
         let Tx { told, .. } = tx;
         all.taken.extend(told.taken);
