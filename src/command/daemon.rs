@@ -4,6 +4,7 @@ use std::{path::Path, time::Duration};
 
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     activity::Log,
@@ -34,11 +35,16 @@ pub async fn run(config: &Path) -> Result<(), Failure> {
     };
     tracing::info!(inbox = %daemon.inbox, admin = %daemon.admin, "the daemon runs");
     tell(&[NotifyState::Ready]);
-    tokio::select! {
-        () = asked_to_stop => {}
-        () = reassure(&daemon, &clock) => {}
-        () = reload(&daemon, config, asked_to_reload) => {}
-    }
+    let stop = CancellationToken::new();
+    // A reload that is under way comes to its end first: it cannot be left half done.
+    tokio::join!(
+        async {
+            asked_to_stop.await;
+            stop.cancel();
+        },
+        stop.run_until_cancelled(reassure(&daemon, &clock)),
+        reload(&daemon, config, asked_to_reload, &stop)
+    );
     tell(&[NotifyState::Stopping]);
     tracing::info!("the daemon stops; what is under way is finished");
     daemon.stop().await;
@@ -49,7 +55,7 @@ pub async fn run(config: &Path) -> Result<(), Failure> {
 /// Plays the sandbox; without `once` until SIGTERM or SIGINT.
 #[cfg(feature = "sandbox")]
 pub async fn sandbox(programme: &str, once: bool) -> Result<(), Failure> {
-    let stop = tokio_util::sync::CancellationToken::new();
+    let stop = CancellationToken::new();
     let out = std::sync::Arc::new(std::sync::Mutex::new(std::io::stdout()));
     let asked_to_stop = asked_to_stop()?;
     let play = crate::sandbox::play(programme, once, out, stop.clone());
@@ -79,9 +85,9 @@ fn listen(kind: SignalKind) -> Result<Signal, Failure> {
     signal(kind).map_err(|_| Failure::failed("this process cannot listen to signals"))
 }
 
-/// Reads the configuration again with every SIGHUP. What speaks against it is told; then the old one goes on.
-async fn reload(daemon: &Daemon, config: &Path, mut asked: Signal) {
-    while asked.recv().await.is_some() {
+/// Reads the configuration again with every SIGHUP, until told to stop. What speaks against it is told; then the old one goes on.
+async fn reload(daemon: &Daemon, config: &Path, mut asked: Signal, stop: &CancellationToken) {
+    while let Some(Some(())) = stop.run_until_cancelled(asked.recv()).await {
         let now = NotifyState::monotonic_usec_now().ok();
         tell(&[NotifyState::Reloading].into_iter().chain(now).collect::<Vec<_>>());
         let status = match daemon.reload(Settings::load(config, process_environment())).await {
