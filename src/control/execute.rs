@@ -208,7 +208,8 @@ async fn stop(office: &Office, id: DeliveryId, why: Stopping, account: &str, com
     let stopped = office.spool.operate(move |tx| tx.stop(id, why, &who)).await?;
     Ok(match stopped {
         Stopped::Told(id) => {
-            format!("delivery {id} is stopped and its content erased; UNHCR is told that the CPIMS+ focal point stopped it")
+            let when = flows::when_unhcr_hears(office);
+            format!("delivery {id} is stopped and its content erased; UNHCR is told that the CPIMS+ focal point stopped it{when}")
         }
         Stopped::Quietly(id) => format!("delivery {id} is stopped; nobody is told by this system"),
         Stopped::MayStand(id) => format!(
@@ -224,9 +225,11 @@ async fn tell(office: &Office, mut wanted: Wanted, follow: bool, out: &Answers) 
         return Err(Failure::failed("no daemon runs, so there is nothing to follow (hint: leave out `--follow`)"));
     }
     loop {
-        let lines = office.spool.read(|reading| reading.story(&wanted, LINES))?;
+        let (newest, lines) = office.spool.read(|reading| Ok((reading.newest_line()?, reading.story(&wanted, LINES)?)))?;
         let more = lines.len() == LINES as usize;
-        wanted.after = lines.last().map_or(wanted.after, |line| line.place);
+        let last = lines.last().map_or(wanted.after, |line| line.place);
+        // What was looked through without being wanted is not looked through again.
+        wanted.after = if more { last } else { last.max(newest) };
         if !send(lines.into_iter().map(|line| told(office, line)).collect(), out).await {
             return Ok(());
         }

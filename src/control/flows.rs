@@ -16,6 +16,16 @@ pub(super) async fn list(office: &Office, out: &Answers) -> Result<(), Failure> 
     Ok(())
 }
 
+/// When UNHCR hears what it is told of its requests: at once, of which nothing is said, or once the flow goes on.
+pub(super) fn when_unhcr_hears(office: &Office) -> &'static str {
+    let flows = standing::flows(&office.settings, &office.spool, office.clock.now());
+    if flows.iter().any(|now| now.flow == Flow::ToPrimero && now.state == FlowState::On) {
+        ""
+    } else {
+        ", as soon as `to_primero` goes on (hint: tell it by phone)"
+    }
+}
+
 /// The flows as they stand, and how much waits in each.
 pub(super) fn rows(office: &Office, flows: &[FlowNow]) -> Result<Vec<FlowRow>, Failure> {
     let waiting = office.spool.read(|reading| reading.waiting_by_flow())?;

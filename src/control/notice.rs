@@ -2,7 +2,7 @@
 
 use chrono::NaiveDate;
 
-use super::{Answers, Failure, Office, Row, execute::send, rows::NoticeRow};
+use super::{Answers, Failure, Office, Row, execute::send, flows, rows::NoticeRow};
 use crate::{
     mapping::{
         Mapping,
@@ -106,7 +106,8 @@ pub(super) async fn record(
              list); nobody is told by this system"
         )),
         None if withdrawn.told => {
-            said.push("nothing of it is in Primero; UNHCR is told that the CPIMS+ focal point stopped it".to_owned());
+            let when = flows::when_unhcr_hears(office);
+            said.push(format!("nothing of it is in Primero; UNHCR is told that the CPIMS+ focal point stopped it{when}"));
         }
         None => said.push("nothing of it waits, and nothing of it was put into Primero".to_owned()),
     }

@@ -98,6 +98,11 @@ impl Tx<'_> {
 }
 
 impl Reading<'_> {
+    /// The place of the newest line; 0 if there is none.
+    pub fn newest_line(&self) -> Result<i64, Error> {
+        Ok(self.connection.prepare_cached("SELECT coalesce(max(rowid), 0) FROM story")?.query_row([], |row| row.get(0))?)
+    }
+
     /// The lines wanted, oldest first, at most `most` of them.
     pub fn story(&self, wanted: &Wanted, most: u32) -> Result<Vec<Line>, Error> {
         // A delivery's own lines are found by their index; for anything else all are looked through.
