@@ -22,7 +22,7 @@ use serde::Serialize;
 use super::{Exit, Failure, unwritable};
 use crate::{
     clock::Clock,
-    config::{Settings, process_environment},
+    config::{Flows, Settings, process_environment},
 };
 
 /// One thing that is wrong: a sentence with the remedy.
@@ -51,6 +51,15 @@ pub struct Findings {
     pub problems: Vec<Problem>,
     /// What is good to know.
     pub notes: Vec<String>,
+}
+
+/// The flows that are on, and those that are being made ready: services are named for them. What Primero lacks for these is
+/// to be known before they are switched on.
+fn prepared(settings: &Settings) -> Flows {
+    Flows {
+        to_primero: settings.flows.to_primero || !settings.flow1.service_types.is_empty(),
+        to_dtp: settings.flows.to_dtp || !settings.referrals.service_types.is_empty(),
+    }
 }
 
 #[derive(Serialize)]

@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use super::prepared;
 use crate::{
-    config::Settings,
+    config::{Flows, Settings},
     mapping::{
         Mapping, Place,
         rules::{Many, Message, Missing, Reading, Record, Row, Source, Unlisted},
@@ -90,7 +91,8 @@ impl<'a> Fit<'a> {
     /// Everything that does not fit.
     pub(super) fn problems(&self, settings: &Settings, mapping: &Mapping, fields: &Fields) -> Vec<String> {
         let mut problems = Vec::new();
-        let in_flow1 = settings.flows.to_primero;
+        let prepared = prepared(settings);
+        let in_flow1 = prepared.to_primero;
         let read = [fields.flow1(), fields.referrals(), fields.decisions()];
         let read: BTreeSet<&str> = read.into_iter().flatten().filter(|name| !ALWAYS_READ.contains(name)).collect();
         let written: BTreeSet<&str> = mapping
@@ -110,7 +112,7 @@ impl<'a> Fit<'a> {
         });
         self.without(&mut problems, &read, FormAccess::Read, &self.case, "the case fields");
         self.without(&mut problems, &written, FormAccess::ReadAndWrite, &self.case, "the case fields");
-        self.services(&mut problems, settings, mapping);
+        self.services(&mut problems, settings, prepared, mapping);
         if in_flow1 {
             for (message, row) in mapping.rows() {
                 let known = match message {
@@ -131,13 +133,13 @@ impl<'a> Fit<'a> {
         problems
     }
 
-    fn services(&self, problems: &mut Vec<String>, settings: &Settings, mapping: &Mapping) {
+    fn services(&self, problems: &mut Vec<String>, settings: &Settings, prepared: Flows, mapping: &Mapping) {
         if !self.case.contains_key(SERVICES) {
             // It was told above, among the fields that are not there.
             return;
         }
         let known = |name: &&str| self.service.contains_key(name);
-        let of_us: BTreeSet<&str> = match settings.flows.to_primero {
+        let of_us: BTreeSet<&str> = match prepared.to_primero {
             true => mapping.written_service_fields().iter().map(String::as_str).collect(),
             false => BTreeSet::new(),
         };
@@ -152,11 +154,11 @@ impl<'a> Fit<'a> {
             )
         });
         self.without(problems, &BTreeSet::from([SERVICES]), FormAccess::Read, &self.case, "the services");
-        if settings.flows.to_primero {
+        if prepared.to_primero {
             self.without(problems, &BTreeSet::from([SERVICES]), FormAccess::ReadAndWrite, &self.case, "the services");
         }
         let out = mapping.service_types_out().and_then(|part| self.service.get(part.name()));
-        if let (true, Some(held)) = (settings.flows.to_dtp, out) {
+        if let (true, Some(held)) = (prepared.to_dtp, out) {
             let types = settings.referrals.service_types.iter().map(String::as_str);
             self.options(problems, "`referrals.service_types` names", held.field, types);
         }

@@ -168,7 +168,8 @@ fn the_repository_is_closed(known: &Known<'_>) -> Item {
 
 fn administrators_are_few(known: &Known<'_>) -> Item {
     let settings = known.settings;
-    let mut problems: Vec<Problem> = open_to_others(known.config, 0o007).into_iter().collect();
+    // The service reads it under a user of its own, and no secret stands in it.
+    let mut problems: Vec<Problem> = open_to_others(known.config, 0o002).into_iter().collect();
     if !settings.admin.listen.ip().is_loopback() {
         problems.push(Problem::configuration(
             "`admin.listen` is reached from other machines (hint: the loopback, and a tunnel for whoever may look)",
@@ -251,8 +252,9 @@ fn open_to_others(path: &Path, bits: u32) -> Option<Problem> {
     let mode = fs::metadata(&path).ok()?.permissions().mode() & 0o777;
     (mode & bits != 0).then(|| {
         let right = mode & !bits;
+        let what = if bits & 0o005 == 0 { "change" } else { "use" };
         Problem::configuration(format!(
-            "{}: others on this machine can use it (hint: chmod {right:o} {})",
+            "{}: others on this machine can {what} it (hint: chmod {right:o} {})",
             path.display(),
             path.display()
         ))

@@ -1,6 +1,6 @@
 //! What our role in Primero may do: what it needs, and nothing besides.
 
-use super::{Findings, Problem, primero::GBV};
+use super::{Findings, Problem, prepared, primero::GBV};
 use crate::{config::Settings, mapping::Mapping, primero::OwnAccount};
 
 /// What is needed, by resource and action, and what for.
@@ -22,10 +22,11 @@ pub(super) fn check(own: &OwnAccount, settings: &Settings, mapping: Option<&Mapp
     let may = |resource: &str, action: &str| {
         own.permissions.get(resource).is_some_and(|actions| actions.contains(action) || actions.contains(MANAGE))
     };
+    let prepared = prepared(settings);
     for (resource, action, reason) in NEEDED {
         let needed = match action {
-            "create" | "write" => settings.flows.to_primero,
-            "receive_referral" => settings.flows.to_dtp,
+            "create" | "write" => prepared.to_primero,
+            "receive_referral" => prepared.to_dtp,
             _ => true,
         };
         if needed && !may(resource, action) {

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
-use super::{Findings, Problem};
+use super::{Findings, Problem, prepared};
 use crate::{
     alerts::{Targets, Unfit},
-    config::Settings,
+    config::{Flows, Settings},
     credentials::{self, Certificates, ClientCertificate, Secret, Validity},
     mapping::{Mapping, examples},
     programme::approval::approval,
@@ -31,8 +31,17 @@ pub(super) fn configuration(settings: &Settings, now: DateTime<Utc>) -> Findings
         ));
     }
     let mut notes = Vec::new();
-    for (key, on) in [("flows.to_primero", settings.flows.to_primero), ("flows.to_dtp", settings.flows.to_dtp)] {
-        if !on {
+    let Flows { to_primero, to_dtp } = prepared(settings);
+    let flows = [
+        ("flows.to_primero", settings.flows.to_primero, to_primero, "flow1.service_types"),
+        ("flows.to_dtp", settings.flows.to_dtp, to_dtp, "referrals.service_types"),
+    ];
+    for (key, on, prepared, list) in flows {
+        if !prepared {
+            notes.push(format!(
+                "`{key}` is off and `{list}` is empty: this flow rests, and whether Primero's forms and our role fit it is not looked at"
+            ));
+        } else if !on {
             notes.push(format!("`{key}` is off: this flow rests"));
         }
     }

@@ -71,6 +71,31 @@ async fn everything_that_does_not_fit_is_said_at_once() {
 }
 
 #[tokio::test]
+async fn what_a_flow_will_lack_is_found_before_it_is_switched_on() {
+    let world = World::without_daemon(&[]).await;
+    let primero = &world.stage.primero;
+    primero.remove_field("services_section", "progres_interventionnumber");
+    primero.change_role(BRIDGE_ROLE, |role| role.may_not("case", "create").may_not("case", "receive_referral"));
+    let off = [("REFERRALD__FLOWS__TO_PRIMERO", "false"), ("REFERRALD__FLOWS__TO_DTP", "false")];
+    let found = problems(&check(&world, &off).await);
+    for lack in ["progres_interventionnumber", "may not `create` cases", "may not `receive_referral` cases"] {
+        assert!(found.iter().any(|problem| problem.contains(lack)), "{lack}: {found:?}");
+    }
+
+    // A flow for which nothing is agreed lacks nothing; that nobody looked is said.
+    let without_lists = |text: String| -> String {
+        text.lines().filter(|line| !line.starts_with("service_types = ")).map(|line| format!("{line}\n")).collect()
+    };
+    let file = world.stage.directory().join("referrald.toml");
+    let text = std::fs::read_to_string(&file).expect("a configuration");
+    std::fs::write(&file, without_lists(text)).expect("it is ours");
+    let checked = check(&world, &off).await;
+    assert!(!problems(&checked).iter().any(|problem| problem.contains("may not")), "{checked:?}");
+    let notes = checked.rows[0]["notes"].to_string();
+    assert!(notes.contains("`flows.to_dtp` is off and `referrals.service_types` is empty"), "{notes}");
+}
+
+#[tokio::test]
 async fn each_user_that_is_missing_is_found_where_it_is_named() {
     let world = World::without_daemon(&[]).await;
     let dadaab = concat!(env!("CARGO_MANIFEST_DIR"), "/mappings/dadaab");
@@ -206,7 +231,8 @@ async fn the_checklist_for_going_live_says_of_nine_items_how_each_is_met_and_wha
     let world = World::without_daemon(&[]).await;
     let file = world.stage.directory().join("referrald.toml");
     let allow = |mode| std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(mode)).expect("it is ours");
-    allow(0o640);
+    // As the package installs it: the service reads it under a user of its own.
+    allow(0o644);
     let checked = on(&world, "check --go-live").await;
     let items = checklist(&checked);
     assert_eq!(items.iter().map(|(item, _)| *item).collect::<Vec<_>>(), (1..=9).collect::<Vec<_>>());
@@ -231,7 +257,7 @@ async fn the_checklist_for_going_live_says_of_nine_items_how_each_is_met_and_wha
     assert!(told.contains("who must act is told by a webhook; what stays open goes to a second stage"), "{told}");
 
     // What the machine shows is looked at.
-    allow(0o644);
+    allow(0o666);
     std::fs::create_dir(world.state_directory()).expect("it is not there yet");
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(world.state_directory(), mode).expect("it is ours");
@@ -240,6 +266,9 @@ async fn the_checklist_for_going_live_says_of_nine_items_how_each_is_met_and_wha
     let unmet: Vec<_> =
         checklist(&checked).into_iter().filter(|(_, problems)| !problems.is_empty()).map(|(item, _)| item).collect();
     assert_eq!(unmet, [1, 3, 5, 7, 8], "{checked:?}");
+    assert!(
+        checked.rows.iter().any(|row| row["item"] == 7 && row["problems"].to_string().contains("change it (hint: chmod 664 "))
+    );
     let offline = checklist(&on(&world, "check --go-live --offline").await);
     assert!(offline[7].1.iter().all(|problem| problem.contains("was not asked")) && offline[7].1.len() == 2, "{offline:?}");
 }
