@@ -112,7 +112,7 @@ fn delivery(reading: &mut Reading) -> Option<Delivery> {
     let first_pause = reading.read("delivery.first_pause", values::duration);
     let longest_pause = reading.read("delivery.longest_pause", values::duration);
     let alarm_after = reading.read("delivery.alarm_after", values::duration);
-    let give_up_after = reading.read("delivery.give_up_after", values::duration);
+    let give_up_after = reading.read("delivery.give_up_after", values::patience);
     Some(Delivery {
         // Who shortens only the longest pause means the first one too.
         first_pause: first_pause?.min(longest_pause?),

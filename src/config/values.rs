@@ -119,6 +119,9 @@ pub(super) fn rate(given: Given<'_>) -> Result<Rate, Wrong> {
     }
 }
 
+/// How long what UNHCR posted is kept at most.
+pub(super) const CONTENT_LIFE: Duration = Duration::from_secs(7 * 86_400);
+
 /// A duration longer than nothing. The upper bound keeps every sum with a date inside the calendar.
 pub(super) fn duration(given: Given<'_>) -> Result<Duration, Wrong> {
     let wrong = "must be a duration with its unit, such as `\"500ms\"`, `\"15m\"` or `\"180 days\"`, longer than nothing and \
@@ -129,8 +132,19 @@ pub(super) fn duration(given: Given<'_>) -> Result<Duration, Wrong> {
 /// A duration that may be nothing.
 pub(super) fn duration_or_none(given: Given<'_>) -> Result<Duration, Wrong> {
     const LONGEST: Duration = Duration::from_secs(10 * 366 * 86_400);
-    given.text().and_then(|text| humantime::parse_duration(text).ok()).filter(|duration| *duration <= LONGEST).ok_or_else(|| {
+    // A capital M would be months, and nobody who writes one means them.
+    let text = given.text().filter(|text| !text.contains('M'));
+    text.and_then(|text| humantime::parse_duration(text).ok()).filter(|duration| *duration <= LONGEST).ok_or_else(|| {
         "must be a duration with its unit, such as `\"0s\"`, `\"5m\"` or `\"2 hours\"`, at most 10 years".to_owned()
+    })
+}
+
+/// A duration after which what still waits is given up: while its content is there, so that whoever asked is told why.
+pub(super) fn patience(given: Given<'_>) -> Result<Duration, Wrong> {
+    duration(given).ok().filter(|duration| *duration < CONTENT_LIFE).ok_or_else(|| {
+        "must be a duration with its unit, such as `\"24h\"` or `\"72h\"`, longer than nothing and shorter than 7 days, after which what \
+         UNHCR posted is erased in any case"
+            .to_owned()
     })
 }
 

@@ -296,9 +296,12 @@ async fn one_damaged_parcel_holds_up_nobody_else() {
 
 #[tokio::test]
 async fn content_of_seven_days_is_erased_dtp_is_told_nothing_and_a_person_resolves_it() {
-    // Long limits, so that the seven days come first.
-    let settings = [("REFERRALD__FLOW1__HOLD_FOR", "30 days"), ("REFERRALD__DELIVERY__GIVE_UP_AFTER", "30 days")];
-    let world = World::with(&settings).await;
+    // Longer limits than a configuration may have: whatever else should keep content for so long, it does not.
+    let world = World::changing(|settings| {
+        settings.flow1.hold_for = 30 * DAY;
+        settings.delivery.give_up_after = 30 * DAY;
+    })
+    .await;
     for _ in 0..2 {
         world.register(json!({}));
     }

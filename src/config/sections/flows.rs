@@ -6,7 +6,7 @@ use super::super::{Consent, Flow1, Flows, Referrals, reading::Reading, values};
 
 pub(super) fn flow1(reading: &mut Reading, flows: Option<Flows>) -> Option<Flow1> {
     let closed_case = reading.read("flow1.closed_case", values::closed_case);
-    let hold_for = reading.read("flow1.hold_for", values::duration);
+    let hold_for = reading.read("flow1.hold_for", values::patience);
     let service_types = reading.read("flow1.service_types", values::list);
     if flows.is_some_and(|flows| flows.to_primero) && service_types.as_ref().is_some_and(Vec::is_empty) {
         reading.refuse(

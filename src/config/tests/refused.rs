@@ -98,6 +98,7 @@ fn each_kind_of_value_says_what_is_allowed() {
         ("primero", "", "timeout = \"30\""),
         ("primero", "", "timeout = \"0s\""),
         ("primero", "", "timeout = \"11 years\""),
+        ("primero", "", "timeout = \"1M\""),
         ("primero", "", "rate = \"8\""),
         ("primero", "", "rate = 0"),
         ("primero", "", "rate = nan"),
@@ -116,11 +117,13 @@ fn each_kind_of_value_says_what_is_allowed() {
         ("referrals", "[\"UNHCR\"]", "[\"UNHCR\", \"\"]"),
         ("referrals", "[\"UNHCR\"]", "[1]"),
         ("flow1", "", "closed_case = \"open\""),
+        ("flow1", "", "hold_for = \"7 days\""),
         ("consent", "", "exception = \"maybe\""),
         ("consent", "", "valid_until_field = 3"),
         ("administrator", "cpims@example.org", "cpims"),
         ("state", "[\"secrets/state.key\"]", "[]"),
         ("state", "[\"secrets/state.key\"]", "\"secrets/state.key\""),
+        ("state", "[\"secrets/state.key\"]", "[\"secrets/state.key\"]\n[delivery]\ngive_up_after = \"168h\""),
     ] {
         let said = said(section, line, other);
         assert_eq!(said.lines().count(), 1, "{section} {other}: {said}");
@@ -147,6 +150,7 @@ fn each_kind_of_value_says_what_is_allowed() {
     config/site.toml:19: `primero.timeout` must be a duration with its unit, such as `"500ms"`, `"15m"` or `"180 days"`, longer than nothing and at most 10 years
     config/site.toml:19: `primero.timeout` must be a duration with its unit, such as `"500ms"`, `"15m"` or `"180 days"`, longer than nothing and at most 10 years
     config/site.toml:19: `primero.timeout` must be a duration with its unit, such as `"500ms"`, `"15m"` or `"180 days"`, longer than nothing and at most 10 years
+    config/site.toml:19: `primero.timeout` must be a duration with its unit, such as `"500ms"`, `"15m"` or `"180 days"`, longer than nothing and at most 10 years
     config/site.toml:19: `primero.rate` must be a number from 0.01 to 1000, or `"unlimited"`
     config/site.toml:19: `primero.rate` must be a number from 0.01 to 1000, or `"unlimited"`
     config/site.toml:19: `primero.rate` must be a number from 0.01 to 1000, or `"unlimited"`
@@ -165,11 +169,13 @@ fn each_kind_of_value_says_what_is_allowed() {
     config/site.toml:38: `referrals.implementing_agencies` must be a list of texts, such as `["one", "two"]`, none of them blank
     config/site.toml:38: `referrals.implementing_agencies` must be a list of texts, such as `["one", "two"]`, none of them blank
     config/site.toml:35: `flow1.closed_case` must be one of `"hold"`, `"reopen"`, `"refuse"`
+    config/site.toml:35: `flow1.hold_for` must be a duration with its unit, such as `"24h"` or `"72h"`, longer than nothing and shorter than 7 days, after which what UNHCR posted is erased in any case
     config/site.toml:44: `consent.exception` must be one of `"hold"`, `"send"`, `"never"`
     config/site.toml:44: `consent.valid_until_field` must be text in quotes; `""` means none
     config/site.toml:46: `administrator.email` must be an e-mail address, such as `"cpims@example.org"`
     config/site.toml:55: `state.key_files` must be a list of paths of files, such as `["secrets/state.key"]`, one at least
     config/site.toml:55: `state.key_files` must be a list of paths of files, such as `["secrets/state.key"]`, one at least
+    config/site.toml:57: `delivery.give_up_after` must be a duration with its unit, such as `"24h"` or `"72h"`, longer than nothing and shorter than 7 days, after which what UNHCR posted is erased in any case
     "#);
 }
 
