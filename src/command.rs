@@ -39,6 +39,7 @@ use crate::{
 /// Does what the arguments ask.
 pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     let Arguments { log, command } = arguments;
+    diagnostics::no_core_dumps();
     diagnostics::begin(log.unwrap_or(match command {
         Command::Run { .. } => arguments::Level::Info,
         // Its mapping is signed by nobody, and whoever plays need not hear so.
@@ -47,10 +48,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
         _ => arguments::Level::Warn,
     }));
     match command {
-        Command::Run { site } => {
-            diagnostics::no_core_dumps();
-            daemon::run(&site.config).await
-        }
+        Command::Run { site } => daemon::run(&site.config).await,
         #[cfg(feature = "sandbox")]
         Command::Sandbox { programme, once } => daemon::sandbox(&programme, once).await,
         Command::Check { site, offline, go_live } => {

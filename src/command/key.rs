@@ -61,7 +61,7 @@ pub fn new_inbox_key(name: Option<&str>, out: &mut impl Write) -> Result<(), Err
     writeln!(out)?;
     writeln!(out, "    {}", *key)?;
     writeln!(out)?;
-    writeln!(out, "Add these lines to the configuration, beside the keys that are there, then restart referrald:")?;
+    writeln!(out, "Add these lines to the configuration, beside the keys that are there, then reload referrald:")?;
     writeln!(out)?;
     writeln!(out, "[[inbox.keys]]")?;
     writeln!(out, "name = {name}")?;
@@ -143,7 +143,7 @@ mod tests {
 
             KEY
 
-        Add these lines to the configuration, beside the keys that are there, then restart referrald:
+        Add these lines to the configuration, beside the keys that are there, then reload referrald:
 
         [[inbox.keys]]
         name = 'the "second" key'

@@ -107,23 +107,23 @@ pub const fn words(reason: Reason) -> Words {
         ),
         Reason::UnknownDecisionCode => alarm(
             "UNHCR sent a decision with a code that is not in the table. It was not applied.",
-            "Ask UNHCR what the code means. Have the mapping completed, then `referrald deliveries retry ID`; or record the decision in Primero and `referrald deliveries resolve ID --by ROLE`.",
+            "Ask UNHCR what the code means. Have the mapping completed, then `referrald deliveries retry ID`; or record the decision in Primero and `referrald deliveries stop ID --reason sent_otherwise`.",
         ),
         Reason::NoSuchReferral => alarm(
             "UNHCR decided on a referral that is not in Primero.",
-            "Ask UNHCR which referral is meant. Record the decision in Primero by hand, then `referrald deliveries resolve ID --by ROLE`.",
+            "Ask UNHCR which referral is meant. Record the decision in Primero by hand, then `referrald deliveries stop ID --reason sent_otherwise`.",
         ),
         Reason::SeveralReferralsFit => alarm(
             "UNHCR's decision fits several referrals or cases.",
-            "Ask UNHCR which is meant. Record the decision in Primero by hand, then `referrald deliveries resolve ID --by ROLE`.",
+            "Ask UNHCR which is meant. Record the decision in Primero by hand, then `referrald deliveries stop ID --reason sent_otherwise`.",
         ),
         Reason::SentTwiceUnderThisId => alarm(
             "The service was referred twice, and UNHCR's decision does not tell which of the two is meant.",
-            "Ask UNHCR which is meant. Record the decision in Primero by hand, then `referrald deliveries resolve ID --by ROLE`.",
+            "Ask UNHCR which is meant. Record the decision in Primero by hand, then `referrald deliveries stop ID --reason sent_otherwise`.",
         ),
         Reason::DecisionRefused => note(
             "Primero refused to record UNHCR's decision. The consent on the case may have been withdrawn, or the recipient disabled.",
-            "Look at the case and the referral in Primero. Put it right and `referrald deliveries retry ID`, or record the decision by hand and `referrald deliveries resolve ID --by ROLE`.",
+            "Look at the case and the referral in Primero. Put it right and `referrald deliveries retry ID`, or record the decision by hand and `referrald deliveries stop ID --reason sent_otherwise`.",
         ),
         Reason::TableValueRefused => alarm(
             "Primero refused a value that comes out of a table of our mapping.",
