@@ -283,7 +283,7 @@ impl Alerts {
             none => none.insert(Books::of(programme)?),
         };
         if programme.not_storing_since().is_some() {
-            programme.note_storing(programme.spool.write(|tx| tx.check_room()).await.is_ok());
+            programme.note_room(programme.spool.write(|tx| tx.check_room()).await.is_ok());
         }
         let now = programme.clock.now();
         let open = gather::open(programme)?;

@@ -15,7 +15,7 @@ use std::{
 };
 
 use backon::BackoffBuilder;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
     activity::{Activity, Event},
@@ -32,6 +32,9 @@ use crate::{
     referral::{CaseKey, DeliveryId, Flow, System},
     spool::{Spool, seal::Digest, upkeep::StoredBlock},
 };
+
+/// In this time everybody has been told what they must hear.
+const TOLD_WITHIN: TimeDelta = TimeDelta::minutes(1);
 
 /// Everything that the loops share.
 pub struct Programme {
@@ -281,10 +284,18 @@ impl Programme {
         &self.standing.meters
     }
 
-    /// Whether the last post that came, or the last look for room, could be stored.
+    /// Whether the last post that came could be stored.
     pub fn note_storing(&self, stored: bool) {
         let mut since = self.standing.not_storing.lock().unwrap_or_else(PoisonError::into_inner);
         *since = if stored { None } else { since.or(Some(self.clock.now())) };
+    }
+
+    /// Whether a look found room. Little may fit where a post did not, so a post that was refused is first told to people.
+    pub fn note_room(&self, room: bool) {
+        let told = |since: DateTime<Utc>| self.clock.now() - since >= TOLD_WITHIN;
+        if !room || self.not_storing_since().is_some_and(told) {
+            self.note_storing(room);
+        }
     }
 
     /// Since when posts cannot be stored; `None` if they can.

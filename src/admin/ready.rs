@@ -32,7 +32,7 @@ pub(super) async fn page(State((in_force, walks)): State<(InForce, Arc<Walks>)>)
         Ok(Now { room: Room::NotWritable, .. }) => Some("the state cannot be written"),
         Err(_) => Some("the state cannot be read"),
     };
-    programme.note_storing(why.is_none());
+    programme.note_room(why.is_none());
     let mut content = json!({ "ready": why.is_none(), "why": why });
     let told = now.and_then(|now| {
         let open = spool.read(|reading| reading.open_by_kind())?;

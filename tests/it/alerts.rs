@@ -329,6 +329,21 @@ async fn a_post_that_could_not_be_stored_is_told_until_one_can_be_stored() {
 }
 
 #[tokio::test]
+async fn a_post_that_could_not_be_stored_is_told_though_there_is_room_for_less() {
+    let (hook, world) = told(&[]).await;
+    let full = "CREATE TRIGGER full BEFORE INSERT ON parcels BEGIN SELECT raise(ABORT, 'no room for content'); END";
+    world.database().execute_batch(full).unwrap();
+    let body = json!({ "request_type": "PrimeroOutgoingReferral", "interventions": [intervention(NUMBER, json!({}))] });
+    assert_eq!(world.post(&body).await.0, StatusCode::SERVICE_UNAVAILABLE);
+    world.page("/readyz").await;
+    world.pass(SECOND).await;
+    assert_eq!(hook.said(), ["post_not_stored open 1 []"]);
+    world.pass(HOUR).await;
+    assert_eq!(hook.said(), ["post_not_stored over 1 []"]);
+    world.end().await;
+}
+
+#[tokio::test]
 async fn what_is_still_open_after_its_time_is_told_to_the_second_stage() {
     let (second, first) = (Hook::new().await, Hook::new().await);
     let more =
