@@ -122,7 +122,7 @@ pub(super) fn load(directory: &Path, findings: &Findings) -> Option<Mapping> {
     let Head { identity, service: service_fields, given_case_id, .. } = head;
     let known = Known::of(&rules, &given_case_id);
     for profile in &mut profiles_in {
-        profile.keys = profiles::keys(profile, &rules, &given_case_id);
+        profile.keys = profiles::keys(profile, &rules, &service_fields.service_type, &given_case_id);
     }
     let version = format!("{plain_version}+{}", &digest[..12]);
     let files = findings.files();
