@@ -24,6 +24,7 @@ pub(super) fn check(loaded: &Loaded, findings: &Findings) {
     }
     sets(loaded, findings);
     names(loaded, findings);
+    service_type(loaded, findings);
     request_lines(loaded, findings);
     service_id(&loaded.rules[Message::Service as usize], findings);
     decision(&loaded.rules[Message::ReferralDecision as usize], findings);
@@ -44,6 +45,25 @@ fn confirmation(loaded: &Loaded, findings: &Findings) {
     };
     types(Message::Service, &|part| part.agreed == Some(Agreed::ServiceTypes));
     types(Message::Referral, &|part| part.record == Record::Service && part.name() == service_type);
+}
+
+/// Nothing comes in that is not agreed: the list is asked by the row that writes the type of the service, of each service.
+fn service_type(loaded: &Loaded, findings: &Findings) {
+    let service_type = &loaded.head.service.service_type;
+    let rows = loaded.rules[Message::Service as usize].all_rows().filter(|row| row.target == *service_type);
+    for row in rows {
+        let asks = |part: &Part| part.agreed == Some(Agreed::ServiceTypes) && part.many == Many::One;
+        if !matches!(&row.source, Source::Part(part) if asks(part)) || row.missing != Missing::Required {
+            findings.add(
+                row.place,
+                format_args!(
+                    "`{service_type}` of a service must read one field, with `agreed = \"{}\"` and `required = true` (hint: otherwise \
+                     services come in that nobody agreed or confirmed)",
+                    Agreed::ServiceTypes
+                ),
+            );
+        }
+    }
 }
 
 /// Two rules for one target: only the two sides of one block may share theirs.

@@ -201,6 +201,10 @@ fn all_mistakes_are_named_at_once() {
 /// A file and a text in it, what takes its place; where that is noticed, and what is said.
 type Change = (&'static str, &'static str, &'static str, (&'static str, &'static str), &'static str);
 
+/// Of the row of the service's type.
+const NOT_ASKED: &str = "`service_type` of a service must read one field, with `agreed = \"flow1.service_types\"` and `required = true` \
+                         (hint: otherwise services come in that nobody agreed or confirmed)";
+
 const CHANGES: &[Change] = &[
     (
         "base/intervention.toml",
@@ -223,6 +227,34 @@ const CHANGES: &[Change] = &[
         ("base/intervention.toml", "[[service]]\nto = \"unique_id\""),
         "`unique_id` of a service must be made of `progres_interventionnumber` with `uuid5` \
          (hint: otherwise a repeat is a second service)",
+    ),
+    (
+        "base/intervention.toml",
+        "agreed = \"flow1.service_types\"\n",
+        "",
+        ("base/intervention.toml", "[[service]]\nto = \"service_type\""),
+        NOT_ASKED,
+    ),
+    (
+        "base/intervention.toml",
+        "agreed = \"flow1.service_types\"",
+        "agreed = \"flow1.agencies\"",
+        ("base/intervention.toml", "[[service]]\nto = \"service_type\""),
+        NOT_ASKED,
+    ),
+    (
+        "base/intervention.toml",
+        "agreed = \"flow1.service_types\"\n",
+        "agreed = \"flow1.service_types\"\nlist = true\n",
+        ("base/intervention.toml", "[[service]]\nto = \"service_type\""),
+        NOT_ASKED,
+    ),
+    (
+        "base/intervention.toml",
+        "unlisted = \"refuse\"\nrequired = true\nform = \"Services\"",
+        "unlisted = \"refuse\"\nform = \"Services\"",
+        ("base/intervention.toml", "[[service]]\nto = \"service_type\""),
+        NOT_ASKED,
     ),
     (
         "base/mapping.toml",
