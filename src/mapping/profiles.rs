@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Document, INTERVENTION_NUMBER, Mapping, UNIQUE_ID,
+    Document, INTERVENTION_NUMBER, Mapping, ServiceFields, UNIQUE_ID,
     evaluate::Sources,
     file::{Findings, hint},
     layers::Laid,
@@ -68,7 +68,13 @@ pub(super) fn check(loaded: &Loaded, findings: &Findings) {
             }
             let needed: &[&str] = match message {
                 Message::Case => &[identity.person_number.as_str(), "module_id", "owned_by", "status"],
-                Message::Service => &[UNIQUE_ID, service.number.as_str(), service.service_type.as_str(), service.status.as_str()],
+                Message::Service => &[
+                    UNIQUE_ID,
+                    service.number.as_str(),
+                    service.service_type.as_str(),
+                    service.status.as_str(),
+                    ServiceFields::ORIGIN,
+                ],
                 Message::Referral => &["id", "service_type"],
                 Message::Delivered | Message::Failed | Message::DecisionReport | Message::ReferralDecision => &[],
             };

@@ -258,6 +258,35 @@ const CHANGES: &[Change] = &[
     ),
     (
         "base/mapping.toml",
+        "status = \"unhcr_referral_status\"",
+        "status = \"referral_status\"",
+        ("base/mapping.toml", "[service]"),
+        "`status` must be `unhcr_referral_status`: it is Primero's own name, by which decisions are heard and referrals are looked at \
+         (hint: `status = \"unhcr_referral_status\"`, and the same name in the `[[service]]` row)",
+    ),
+    (
+        "base/intervention.toml",
+        "constant = \"external_referral\"",
+        "constant = \"internal_referral\"",
+        ("base/intervention.toml", "[[service]]\nto = \"service_referral\"\nconst"),
+        "`service_referral` of a service must be the constant `external_referral` (hint: without it no decision is heard)",
+    ),
+    (
+        "base/intervention.toml",
+        "to = \"service_referral\"\n",
+        "to = \"x_service_referral\"\n",
+        ("base/intervention.toml", "[[service]]\nto = \"unique_id\""),
+        "`service_referral` of a service must be the constant `external_referral` (hint: without it no decision is heard)",
+    ),
+    (
+        "dadaab/intervention.toml",
+        "    \"service_referral\",\n",
+        "",
+        ("dadaab/intervention.toml", "[[profile]]"),
+        "the profile lacks `service_referral`, without which nothing can be sent (hint: add it)",
+    ),
+    (
+        "base/mapping.toml",
         "sex = \"sex\"",
         "sex = \"sexx\"",
         ("base/mapping.toml", "[identity]"),
@@ -332,7 +361,7 @@ const CHANGES: &[Change] = &[
 #[test]
 fn changes_of_what_is_there_are_named_too() {
     for (file, from, to, (at, part), said) in CHANGES {
-        let copy = Copy::new();
+        let copy = if file.starts_with("dadaab/") { Copy::of("dadaab") } else { Copy::new() };
         copy.replace(file, from, to);
         let said = format!("{at}:{}: {said}", line_of(&copy.read(at), part));
         assert!(copy.problems().contains(&said), "expected:\n{said}\ngot:\n{}", copy.problems().join("\n"));
