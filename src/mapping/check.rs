@@ -153,6 +153,20 @@ fn names(loaded: &Loaded, findings: &Findings) {
     known(Message::Case, &identity.sex, "sex", at);
     known(Message::Case, &identity.date_of_birth, "date_of_birth", at);
     identity.names.iter().for_each(|name| known(Message::Case, name, "names", at));
+    for (key, names, place) in &head.not_compared {
+        let here =
+            |name: &String| loaded.renamed.iter().find(|(base, _)| base == name).map_or(name.clone(), |(_, here)| here.clone());
+        let written = |name: &String| loaded.rules[Message::Case as usize].all_rows().any(|row| row.target == *name);
+        if let Some(name) = names.iter().map(here).find(written) {
+            findings.add(
+                *place,
+                format_args!(
+                    "`{key}` is empty, but a `[[case]]` row still writes `{name}`, so another child would not be noticed by it (hint: \
+                     `{key} = \"{name}\"`, or remove the row)"
+                ),
+            );
+        }
+    }
     let (service, at) = (&head.service, head.service_at);
     known(Message::Service, &service.number, "number", at);
     known(Message::Service, &service.service_type, "service_type", at);

@@ -148,6 +148,12 @@ impl Laid<'_> {
     pub(super) fn json(&self) -> impl Iterator<Item = Value> {
         self.rows.iter().map(InForce::json)
     }
+
+    /// The base's name and the one that the programme has for it, where they differ.
+    pub(super) fn renamed(&self) -> impl Iterator<Item = (String, String)> {
+        let names = self.rows.iter().filter_map(|row| row.keys.peek("instead_of").zip(row.keys.peek("to")));
+        names.map(|(base, here)| (base.to_owned(), here.to_owned()))
+    }
 }
 
 fn lay<'a>(section: &str, named_by: &'static str, base: Vec<Keys<'a>>, programme: Vec<Keys<'a>>) -> Laid<'a> {

@@ -63,6 +63,24 @@ fn a_field_can_be_renamed_and_taken_away() {
 }
 
 #[test]
+fn a_field_that_is_exchanged_under_another_name_is_compared_under_that_name() {
+    let copy = with(
+        "[[case]]\nto = \"gender\"\ninstead_of = \"sex\"\nfrom = \"individuals.progres_sex\"\ntable = \"sex-in\"\nunlisted = \"refuse\"\n\
+         write = \"create\"\nform = \"Basic Identity\"\nreason = \"Called so here.\"\n",
+    );
+    let text = copy.read("gambella/mapping.toml");
+    let identity = |sex: &str| copy.write("gambella/mapping.toml", &format!("{text}\n[identity]\nsex = \"{sex}\"\n"));
+    identity("gender");
+    assert_eq!(copy.load().unwrap_or_else(|problems| panic!("{problems}")).identity().sex, "gender");
+    identity("");
+    let problems = copy.problems();
+    assert!(
+        problems.len() == 1 && problems[0].contains("`sex` is empty, but a `[[case]]` row still writes `gender`, so another child"),
+        "{problems:?}"
+    );
+}
+
+#[test]
 fn a_field_of_its_own_is_said_to_be_one() {
     let own = "[[case]]\nto = \"name_frist\"\nfrom = \"a\"\nwrite = \"create\"\nform = \"not on form\"\n";
     let said = |added: &str| with(&format!("{own}{added}")).problems();

@@ -288,6 +288,22 @@ const CHANGES: &[Change] = &[
     (
         "base/mapping.toml",
         "sex = \"sex\"",
+        "sex = \"\"",
+        ("base/mapping.toml", "sex = \"\"\n"),
+        "`sex` is empty, but a `[[case]]` row still writes `sex`, so another child would not be noticed by it (hint: `sex = \"sex\"`, or \
+         remove the row)",
+    ),
+    (
+        "gambella/mapping.toml",
+        "version = \"1\"\n",
+        "version = \"1\"\n[identity]\ndate_of_birth = \"\"\n",
+        ("gambella/mapping.toml", "date_of_birth = "),
+        "`date_of_birth` is empty, but a `[[case]]` row still writes `date_of_birth`, so another child would not be noticed by it (hint: \
+         `date_of_birth = \"date_of_birth\"`, or remove the row)",
+    ),
+    (
+        "base/mapping.toml",
+        "sex = \"sex\"",
         "sex = \"sexx\"",
         ("base/mapping.toml", "[identity]"),
         "`sex` names `sexx`, which no `[[case]]` row writes (hint: did you mean `sex`?)",
