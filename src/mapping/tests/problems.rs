@@ -101,7 +101,12 @@ const ROWS: &[Mistake] = &[
     (
         "base/intervention.toml",
         "§[[case]]\nto = \"y8\"\nfrom = \"a\"\nread = \"date\"\ntable = \"sex-in\"\nunlisted = \"refuse\"\nwrite = \"create\"\nform = \"not on form\"\n",
-        "a date, an age or a value taken as it is cannot be shortened, looked up or made into a UUID (hint: read it as text)",
+        "a date, an age or a value taken as it is cannot be shortened, looked up, asked of a list or made into a UUID (hint: read it as text)",
+    ),
+    (
+        "base/intervention.toml",
+        "§[[case]]\nto = \"z1\"\nfrom = \"a\"\nread = \"as_is\"\nagreed = \"flow1.agencies\"\nwrite = \"create\"\nform = \"not on form\"\n",
+        "a date, an age or a value taken as it is cannot be shortened, looked up, asked of a list or made into a UUID (hint: read it as text)",
     ),
     (
         "base/intervention.toml",
