@@ -75,9 +75,33 @@ fn a_field_that_is_exchanged_under_another_name_is_compared_under_that_name() {
     identity("");
     let problems = copy.problems();
     assert!(
-        problems.len() == 1 && problems[0].contains("`sex` is empty, but a `[[case]]` row still writes `gender`, so another child"),
+        problems.len() == 1
+            && problems[0].contains("`sex` is empty, but a `[[case]]` row still writes `gender`, so another child"),
         "{problems:?}"
     );
+}
+
+#[test]
+fn two_rows_about_one_field_are_named_where_one_takes_it_away_or_renames_it() {
+    let away = "[[case]]\nto = \"telephone_current\"\nremove = true\nreason = \"Not agreed.\"\n";
+    let row =
+        "from = \"individuals.progres_primaryphonenumber\"\nwrite = \"create\"\nform = \"Basic Identity\"\nreason = \"Ours.\"\n";
+    let kept = format!("[[case]]\nto = \"telephone_current\"\n{row}");
+    let renamed = format!("[[case]]\nto = \"phone\"\ninstead_of = \"telephone_current\"\n{row}");
+    for (first, second) in
+        [(away, kept.as_str()), (&kept, away), (away, away), (&renamed, &kept), (&kept, &renamed), (away, &renamed)]
+    {
+        let line = last_row(&with(first));
+        let copy = with(&format!("{first}{second}"));
+        assert_eq!(
+            copy.problems(),
+            [format!(
+                "gambella/intervention.toml:{}: this row and the one in line {line} are both about `telephone_current`, and one of them \
+                 takes it away or gives it another name (hint: keep one)",
+                last_row(&copy)
+            )]
+        );
+    }
 }
 
 #[test]
