@@ -8,7 +8,10 @@ use std::path::{Component, Path, PathBuf};
 use serde_json::{Map, Value};
 use toml::{Spanned, de::DeTable};
 
-use super::file::{Findings, Grade, Keys, TextFile, hint};
+use super::{
+    PROFILE,
+    file::{Findings, Grade, Keys, TextFile, hint},
+};
 
 /// The directories of a mapping.
 pub(super) struct Layers {
@@ -103,7 +106,7 @@ impl<'a> Pair<'a> {
 
     /// The profiles of both. They take fields away and add none, so a programme adds them as it likes.
     pub(super) fn profiles(&self) -> Laid<'a> {
-        let rows = self.both().flat_map(|keys| keys.tables("profile"));
+        let rows = self.both().flat_map(|keys| keys.tables(PROFILE));
         let in_force = |keys| InForce { keys, of_base: false, localisable: true, asked: None };
         Laid { rows: rows.map(in_force).collect(), ..Laid::default() }
     }

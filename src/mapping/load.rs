@@ -12,7 +12,7 @@ use std::{
 use serde_json::{Value, json};
 
 use super::{
-    IdentityFields, Mapping, Removed, ServiceFields, approval, check,
+    IdentityFields, Mapping, PROFILE, Removed, ServiceFields, approval, check,
     compile::{self, Tables},
     doubts,
     file::{Findings, Grade, Keys, Place, TextFile, hint},
@@ -90,7 +90,7 @@ pub(super) fn load(directory: &Path, findings: &Findings) -> Option<Mapping> {
         let (_, first) = sections[0];
         if [Message::Case, Message::Referral].contains(&first) {
             let laid = keys.profiles();
-            said.insert(("profile", first.code()), laid.json().collect());
+            said.insert((PROFILE, first.code()), laid.json().collect());
             profiles[first as usize] = profiles::read(laid, sections);
         }
         keys.both().for_each(Keys::finish);
@@ -149,6 +149,7 @@ pub(super) fn load(directory: &Path, findings: &Findings) -> Option<Mapping> {
         profiles_in,
         profiles_out,
         removed,
+        said,
         known,
     })
 }

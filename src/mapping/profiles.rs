@@ -24,7 +24,7 @@ pub(super) fn read(laid: Laid<'_>, sections: &[(&'static str, Message)]) -> Vec<
         if service_types.is_none() && !keys.has("service_types") {
             keys.problem("`service_types` is missing (hint: the services for which fewer fields are exchanged)");
         }
-        keys.text("reason");
+        let reason = keys.text("reason").map(|(reason, _)| reason.to_owned());
         let mut only = BTreeMap::new();
         for (section, message) in sections {
             if let Some((fields, _)) = keys.texts(section) {
@@ -40,7 +40,7 @@ pub(super) fn read(laid: Laid<'_>, sections: &[(&'static str, Message)]) -> Vec<
         keys.finish();
         let (Some((name, _)), Some((types, _))) = (name, service_types) else { continue };
         let service_types = types.into_iter().map(str::to_owned).collect();
-        profiles.push(Profile { name: name.to_owned(), service_types, only, place: keys.place, keys: BTreeSet::new() });
+        profiles.push(Profile { name: name.to_owned(), service_types, only, reason, place: keys.place, keys: BTreeSet::new() });
     }
     profiles
 }
