@@ -5,19 +5,14 @@
 use std::collections::BTreeMap;
 
 use crate::{
+    mapping::ServiceFields,
     personal::Personal,
     primero::{Case, Document, text},
     referral::{Decision, InterventionNumber},
 };
 
 /// The key of a referral from UNHCR in a service item.
-pub const NUMBER: &str = "progres_interventionnumber";
-/// What was decided.
-const STATUS: &str = "unhcr_referral_status";
-/// Whether the service came from outside.
-const ORIGIN: &str = "service_referral";
-/// The origin that concerns us.
-const FROM_OUTSIDE: &str = "external_referral";
+pub const NUMBER: &str = ServiceFields::NUMBER;
 
 /// A decision made in Primero.
 #[derive(Clone, Debug)]
@@ -34,8 +29,8 @@ pub fn decisions_in(case: &Case) -> BTreeMap<InterventionNumber, Decided<'_>> {
     let mut statuses: BTreeMap<InterventionNumber, Vec<(&str, &Document)>> = BTreeMap::new();
     for service in case.services() {
         let number = text(service, NUMBER).and_then(|number| number.parse().ok());
-        if let (Some(number), Some(FROM_OUTSIDE)) = (number, text(service, ORIGIN)) {
-            statuses.entry(number).or_default().push((text(service, STATUS).unwrap_or_default(), service));
+        if let (Some(number), Some(ServiceFields::FROM_OUTSIDE)) = (number, text(service, ServiceFields::ORIGIN)) {
+            statuses.entry(number).or_default().push((text(service, ServiceFields::STATUS).unwrap_or_default(), service));
         }
     }
     statuses
@@ -62,6 +57,10 @@ mod tests {
 
     use super::*;
     use crate::referral::CaseKey;
+
+    const STATUS: &str = ServiceFields::STATUS;
+    const ORIGIN: &str = ServiceFields::ORIGIN;
+    const FROM_OUTSIDE: &str = ServiceFields::FROM_OUTSIDE;
 
     fn told(services: &Value) -> Vec<String> {
         let document = json!({ "services_section": services }).as_object().cloned().unwrap_or_default();

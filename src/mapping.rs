@@ -45,6 +45,7 @@ use self::{
     evaluate::{Sources, is_identifier, is_missing, uuid},
     file::Findings,
     known::Known,
+    load::Said,
     reasons::ReasonTexts,
     rules::{Message, Profile, Row, Rules, Write},
     table::Table,
@@ -59,6 +60,8 @@ use crate::{
 const INTERVENTION_NUMBER: &str = "progres_interventionnumber";
 /// What the program itself reads of a decision of DTP.
 const OF_A_DECISION: [&str; 3] = ["progres_orgreferralid", "progres_reviewdecision", "progres_reviewdate"];
+/// The section that takes fields away from some services.
+const PROFILE: &str = "profile";
 /// Primero's name for the services of a case, and for the id of each.
 const SERVICES: &str = "services_section";
 const UNIQUE_ID: &str = "unique_id";
@@ -92,6 +95,7 @@ pub struct Mapping {
     profiles_in: Vec<Profile>,
     profiles_out: Vec<Profile>,
     removed: Vec<Removed>,
+    said: Said,
     known: Known,
 }
 
@@ -202,6 +206,24 @@ impl Mapping {
     /// Every row with its documentation, in the order of the files.
     pub fn rows(&self) -> impl Iterator<Item = (Message, &Row)> {
         Message::ALL.iter().flat_map(|message| self.rules(*message).all_rows().map(|row| (*message, row)))
+    }
+
+    /// The rows and blocks of a message as they are written, in a fixed spelling.
+    #[must_use]
+    pub fn written(&self, message: Message) -> &[Value] {
+        let (_, section) = message.written_in();
+        self.said.get(&(section, message.code())).map_or(&[], Vec::as_slice)
+    }
+
+    /// The profiles, likewise.
+    pub fn written_profiles(&self) -> impl Iterator<Item = &Value> {
+        self.said.iter().filter(|((section, _), _)| *section == PROFILE).flat_map(|(_, profiles)| profiles)
+    }
+
+    /// The key under which proGres names a case of Primero.
+    #[must_use]
+    pub fn names_case_by(&self) -> &str {
+        &self.given_case_id
     }
 
     /// Every value table with the labels of both sides, by name.

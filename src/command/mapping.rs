@@ -24,7 +24,7 @@ use serde::Serialize;
 
 use self::verbs::{Verb, Which};
 use super::{Failure, plain::Plain, settings, unwritable};
-use crate::mapping::Mapping;
+use crate::{config::Settings, mapping::Mapping};
 
 /// Does what a verb asks.
 pub async fn run(verb: Verb) -> Result<(), Failure> {
@@ -49,10 +49,13 @@ pub async fn run(verb: Verb) -> Result<(), Failure> {
             fields::fields(&directory(&which)?, settings.as_ref(), &mut shown)
         }
         Verb::New { directory, from } => new::new(&directory, &from, &mut shown),
-        Verb::Digest { which } => digest::digest(&directory(&which)?, &mut shown),
+        Verb::Digest { which } => {
+            let directory = directory(&which)?;
+            digest::digest(&directory, settings_of(&which, &directory)?.as_ref(), &mut shown)
+        }
         Verb::Sheet { which, wanted } => {
-            let settings = which.config.as_deref().map(settings).transpose()?;
-            sheet::sheet(&directory(&which)?, settings.as_ref(), &wanted)
+            let directory = directory(&which)?;
+            sheet::sheet(&directory, settings_of(&which, &directory)?.as_ref(), &wanted)
         }
         Verb::Diff { old, new, mapping, wanted } => diff::diff(&old, &new, mapping.as_deref(), &wanted),
     }
@@ -65,6 +68,13 @@ fn directory(which: &Which) -> Result<PathBuf, Failure> {
         (None, Some(config)) => Ok(settings(config)?.mapping_directory),
         (None, None) => Ok(PathBuf::from(".")),
     }
+}
+
+/// The settings of the programme whose mapping it is; none if the configuration names another mapping.
+fn settings_of(which: &Which, directory: &Path) -> Result<Option<Settings>, Failure> {
+    let settings = which.config.as_deref().map(settings).transpose()?;
+    let place = |path: &Path| path.canonicalize().ok();
+    Ok(settings.filter(|settings| place(&settings.mapping_directory).is_some_and(|named| place(directory) == Some(named))))
 }
 
 /// A mapping without which nothing can be said.

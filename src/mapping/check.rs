@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    INTERVENTION_NUMBER, REJECTED_REASON, SERVICES, STATUS, UNIQUE_ID,
+    INTERVENTION_NUMBER, REJECTED_REASON, SERVICES, STATUS, ServiceFields, UNIQUE_ID,
     file::{Findings, Place, hint},
     load::Loaded,
     rules::{Agreed, Demand, Lookup, Many, Message, Missing, Part, Record, Row, Rules, Source, Unlisted},
@@ -24,6 +24,8 @@ pub(super) fn check(loaded: &Loaded, findings: &Findings) {
     }
     sets(loaded, findings);
     names(loaded, findings);
+    service_type(loaded, findings);
+    own_names(loaded, findings);
     request_lines(loaded, findings);
     service_id(&loaded.rules[Message::Service as usize], findings);
     decision(&loaded.rules[Message::ReferralDecision as usize], findings);
@@ -44,6 +46,56 @@ fn confirmation(loaded: &Loaded, findings: &Findings) {
     };
     types(Message::Service, &|part| part.agreed == Some(Agreed::ServiceTypes));
     types(Message::Referral, &|part| part.record == Record::Service && part.name() == service_type);
+}
+
+/// Decisions and referrals are read by Primero's own names: under others no decision would ever be reported.
+fn own_names(loaded: &Loaded, findings: &Findings) {
+    let (service, rules) = (&loaded.head.service, &loaded.rules[Message::Service as usize]);
+    for (key, name, own) in [
+        ("number", &service.number, ServiceFields::NUMBER),
+        ("service_type", &service.service_type, ServiceFields::SERVICE_TYPE),
+        ("status", &service.status, ServiceFields::STATUS),
+    ] {
+        if let Some(place) = loaded.head.service_at.filter(|_| !name.is_empty() && name != own) {
+            findings.add(
+                place,
+                format_args!(
+                    "`{key}` must be `{own}`: it is Primero's own name, by which decisions are heard and referrals are looked at (hint: \
+                     `{key} = \"{own}\"`, and the same name in the `[[service]]` row)"
+                ),
+            );
+        }
+    }
+    let (origin, outside) = (ServiceFields::ORIGIN, ServiceFields::FROM_OUTSIDE);
+    let what = format_args!("`{origin}` of a service must be the constant `{outside}` (hint: without it no decision is heard)");
+    match rules.rows.iter().find(|row| row.target == origin) {
+        Some(row) => {
+            if !matches!(&row.source, Source::Constant(value) if value.as_str() == Some(outside)) {
+                findings.add(row.place, what);
+            }
+        }
+        None if rules.mentions(origin) => {}
+        None => rules.rows.first().into_iter().for_each(|row| findings.add(row.place, what)),
+    }
+}
+
+/// Nothing comes in that is not agreed: the list is asked by the row that writes the type of the service, of each service.
+fn service_type(loaded: &Loaded, findings: &Findings) {
+    let service_type = &loaded.head.service.service_type;
+    let rows = loaded.rules[Message::Service as usize].all_rows().filter(|row| row.target == *service_type);
+    for row in rows {
+        let asks = |part: &Part| part.agreed == Some(Agreed::ServiceTypes) && part.many == Many::One;
+        if !matches!(&row.source, Source::Part(part) if asks(part)) || row.missing != Missing::Required {
+            findings.add(
+                row.place,
+                format_args!(
+                    "`{service_type}` of a service must read one field, with `agreed = \"{}\"` and `required = true` (hint: otherwise \
+                     services come in that nobody agreed or confirmed)",
+                    Agreed::ServiceTypes
+                ),
+            );
+        }
+    }
 }
 
 /// Two rules for one target: only the two sides of one block may share theirs.
@@ -101,6 +153,20 @@ fn names(loaded: &Loaded, findings: &Findings) {
     known(Message::Case, &identity.sex, "sex", at);
     known(Message::Case, &identity.date_of_birth, "date_of_birth", at);
     identity.names.iter().for_each(|name| known(Message::Case, name, "names", at));
+    for (key, names, place) in &head.not_compared {
+        let here =
+            |name: &String| loaded.renamed.iter().find(|(base, _)| base == name).map_or(name.clone(), |(_, here)| here.clone());
+        let written = |name: &String| loaded.rules[Message::Case as usize].all_rows().any(|row| row.target == *name);
+        if let Some(name) = names.iter().map(here).find(written) {
+            findings.add(
+                *place,
+                format_args!(
+                    "`{key}` is empty, but a `[[case]]` row still writes `{name}`, so another child would not be noticed by it (hint: \
+                     `{key} = \"{name}\"`, or remove the row)"
+                ),
+            );
+        }
+    }
     let (service, at) = (&head.service, head.service_at);
     known(Message::Service, &service.number, "number", at);
     known(Message::Service, &service.service_type, "service_type", at);

@@ -11,7 +11,7 @@ use serde_json::Value;
 use toml::de::DeValue;
 
 use super::{
-    file::{Keys, Place, hint},
+    file::{Keys, Place, hint, whole},
     layers::{InForce, Laid},
     rules::{Block, Given, Message, Missing, Part, Record, Row, Setting, Source, Write},
     table::Table,
@@ -273,7 +273,7 @@ fn scalar(keys: &Keys<'_>, key: &str, (value, place): (&DeValue<'_>, Place)) -> 
     let scalar = match value {
         DeValue::String(text) => Some(Value::from(text.as_ref())),
         DeValue::Boolean(flag) => Some(Value::from(*flag)),
-        DeValue::Integer(number) => number.as_str().parse::<i64>().ok().map(Value::from),
+        DeValue::Integer(number) => whole(number).map(Value::from),
         DeValue::Float(_) | DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_) => None,
     };
     if scalar.is_none() {

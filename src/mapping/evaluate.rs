@@ -216,7 +216,9 @@ impl<'a> Sources<'a> {
             let unusable = |reason| (key.as_str(), reason);
             let found = match self.number {
                 Some(number) if part.record == Record::Intervention && key == INTERVENTION_NUMBER => {
-                    self.shape(part, Cow::Borrowed(number), message).map_err(unusable)?
+                    worded(part, Cow::Borrowed(number), message)
+                        .and_then(|text| text.map_or(Ok(Found::Nothing), |text| self.shape(part, text)))
+                        .map_err(unusable)?
                 }
                 _ => match raw(key) {
                     Some(value) => self.read(part, value, message).map_err(unusable)?,
@@ -241,41 +243,22 @@ impl<'a> Sources<'a> {
         .get(key)
     }
 
+    /// What a table or a list is asked for: the text of the first field that has one. `None` if there is none, or none that can be read.
+    pub(super) fn asked_for(&self, part: &'a Part, message: Message) -> Option<Cow<'a, str>> {
+        let mut values = part.keys.iter().filter_map(|key| self.raw(part.record, key));
+        values.find_map(|value| text(part, value, message).transpose())?.ok()
+    }
+
     /// Reads one value as the part says.
     fn read(&self, part: &'a Part, value: &'a Value, message: Message) -> Result<Found<'a>, Reason> {
         if is_missing(value) {
             return Ok(Found::Nothing);
         }
-        // Free text may lose what nobody can see; an identifier or a code is what it is, or nothing.
-        let exact = part.demand.is_some() || part.lookup.is_some() || part.uuid5.is_some();
-        let cleaned = |text: &'a String| if exact { Cow::Borrowed(text.as_str()) } else { clean(text) };
-        let text = match (part.reading, value) {
-            (Reading::AsIs, value) => return Ok(Found::Value(value.clone())),
-            (Reading::Text | Reading::TextOrNumber, Value::String(text)) => cleaned(text),
-            // A code may come as a number; only its digits are a code.
-            (Reading::Text, Value::Number(number)) if part.lookup.is_some() && !number.is_f64() => Cow::Owned(number.to_string()),
-            (Reading::TextOrNumber, Value::Number(number)) => Cow::Owned(number.to_string()),
-            (Reading::Reference, Value::Object(reference)) => match reference.get("Name") {
-                Some(Value::String(name)) => cleaned(name),
-                None | Some(Value::Null) => return Ok(Found::Nothing),
-                Some(Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
-                    return Err(Reason::InvalidValues);
-                }
-            },
-            (Reading::Plain { notes, html }, Value::String(text)) => plain(text, notes, html).ok_or(Reason::InvalidValues)?,
-            (Reading::Date | Reading::DateTime | Reading::Age, Value::String(text)) => return self.moment(part, text),
-            (
-                Reading::Text
-                | Reading::TextOrNumber
-                | Reading::Reference
-                | Reading::Plain { .. }
-                | Reading::Date
-                | Reading::DateTime
-                | Reading::Age,
-                _,
-            ) => return Err(Reason::InvalidValues),
-        };
-        if is_blank(&text) { Ok(Found::Nothing) } else { self.shape(part, text, message) }
+        match (part.reading, value) {
+            (Reading::AsIs, value) => Ok(Found::Value(value.clone())),
+            (Reading::Date | Reading::DateTime | Reading::Age, Value::String(text)) => self.moment(part, text),
+            _ => text(part, value, message)?.map_or(Ok(Found::Nothing), |text| self.shape(part, text)),
+        }
     }
 
     fn moment(&self, part: &Part, text: &str) -> Result<Found<'a>, Reason> {
@@ -297,26 +280,8 @@ impl<'a> Sources<'a> {
         .ok_or(Reason::InvalidValues)
     }
 
-    /// What the part makes of a text that is not blank.
-    fn shape(&self, part: &'a Part, mut text: Cow<'a, str>, message: Message) -> Result<Found<'a>, Reason> {
-        if let Some(count) = part.last_characters {
-            let (from, _) = text.char_indices().rev().nth(count - 1).ok_or(Reason::InvalidValues)?;
-            text = match text {
-                Cow::Borrowed(text) => Cow::Borrowed(&text[from..]),
-                Cow::Owned(text) => Cow::Owned(text[from..].to_owned()),
-            };
-        }
-        if part.lower_case && text.contains(char::is_uppercase) {
-            text = Cow::Owned(text.to_lowercase());
-        }
-        match part.demand {
-            Some(Demand::Identifier | Demand::OnlyUuid) if !is_identifier(&text, message) => return Err(Reason::InvalidValues),
-            Some(Demand::OnlyUuid) => match uuid(&text) {
-                Some(uuid) => text = Cow::Owned(uuid),
-                None => return Ok(Found::Nothing),
-            },
-            Some(Demand::Identifier | Demand::NotAfterToday) | None => {}
-        }
+    /// What the part makes of its text: it must stand on its list, and is made into an id or looked up.
+    fn shape(&self, part: &'a Part, text: Cow<'a, str>) -> Result<Found<'a>, Reason> {
         let agreed = part.agreed.map(|list| match list {
             Agreed::ServiceTypes => (self.service_types, Reason::ServiceTypeNotAgreed),
             Agreed::Agencies => (self.agencies, Reason::AgencyNotSigned),
@@ -339,6 +304,59 @@ impl<'a> Sources<'a> {
 impl<'a> Found<'a> {
     fn text(text: Option<&'a str>) -> Self {
         text.filter(|text| !is_blank(text)).map_or(Self::Nothing, |text| Self::Text(Cow::Borrowed(text)))
+    }
+}
+
+/// The text of a value, as lists and tables are asked for it; `None` if there is nothing to read.
+fn text<'a>(part: &Part, value: &'a Value, message: Message) -> Result<Option<Cow<'a, str>>, Reason> {
+    if is_missing(value) {
+        return Ok(None);
+    }
+    // Free text may lose what nobody can see; an identifier or a code is what it is, or nothing.
+    let exact = part.demand.is_some() || part.lookup.is_some() || part.uuid5.is_some();
+    let cleaned = |text: &'a String| if exact { Cow::Borrowed(text.as_str()) } else { clean(text) };
+    let text = match (part.reading, value) {
+        (Reading::Text | Reading::TextOrNumber, Value::String(text)) => cleaned(text),
+        // A code may come as a number; only its digits are a code.
+        (Reading::Text, Value::Number(number)) if part.lookup.is_some() && !number.is_f64() => Cow::Owned(number.to_string()),
+        (Reading::TextOrNumber, Value::Number(number)) => Cow::Owned(number.to_string()),
+        (Reading::Reference, Value::Object(reference)) => match reference.get("Name") {
+            Some(Value::String(name)) => cleaned(name),
+            None | Some(Value::Null) => return Ok(None),
+            Some(Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => return Err(Reason::InvalidValues),
+        },
+        (Reading::Plain { notes, html }, Value::String(text)) => plain(text, notes, html).ok_or(Reason::InvalidValues)?,
+        (
+            Reading::Text
+            | Reading::TextOrNumber
+            | Reading::Reference
+            | Reading::Plain { .. }
+            | Reading::Date
+            | Reading::DateTime
+            | Reading::Age
+            | Reading::AsIs,
+            _,
+        ) => return Err(Reason::InvalidValues),
+    };
+    if is_blank(&text) { Ok(None) } else { worded(part, text, message) }
+}
+
+/// A text that is not blank, as the part wants it; `None` if it counts as missing.
+fn worded<'a>(part: &Part, mut text: Cow<'a, str>, message: Message) -> Result<Option<Cow<'a, str>>, Reason> {
+    if let Some(count) = part.last_characters {
+        let (from, _) = text.char_indices().rev().nth(count - 1).ok_or(Reason::InvalidValues)?;
+        text = match text {
+            Cow::Borrowed(text) => Cow::Borrowed(&text[from..]),
+            Cow::Owned(text) => Cow::Owned(text[from..].to_owned()),
+        };
+    }
+    if part.lower_case && text.contains(char::is_uppercase) {
+        text = Cow::Owned(text.to_lowercase());
+    }
+    match part.demand {
+        Some(Demand::Identifier | Demand::OnlyUuid) if !is_identifier(&text, message) => Err(Reason::InvalidValues),
+        Some(Demand::OnlyUuid) => Ok(uuid(&text).map(Cow::Owned)),
+        Some(Demand::Identifier | Demand::NotAfterToday) | None => Ok(Some(text)),
     }
 }
 

@@ -13,7 +13,7 @@ use std::{
 use serde_json::{Map, Value};
 use toml::{
     Spanned,
-    de::{DeTable, DeValue},
+    de::{DeInteger, DeTable, DeValue},
 };
 
 /// A place in a file of the mapping.
@@ -284,7 +284,8 @@ impl<'a> Keys<'a> {
     /// A whole number from 1.
     pub(super) fn count(&self, key: &'static str) -> Option<usize> {
         let (value, place) = self.value(key)?;
-        let number = value.as_integer().and_then(|number| number.as_str().parse().ok()).filter(|number| *number > 0);
+        let number =
+            value.as_integer().and_then(whole).and_then(|number| usize::try_from(number).ok()).filter(|number| *number > 0);
         if number.is_none() {
             self.findings.add(place, format_args!("`{key}` must be a whole number from 1"));
         }
@@ -364,12 +365,18 @@ fn as_json(value: &DeValue<'_>) -> Value {
     match value {
         DeValue::String(text) => Value::from(text.as_ref()),
         DeValue::Boolean(flag) => Value::from(*flag),
-        DeValue::Integer(number) => Value::from(number.as_str()),
+        // A number is not the text of its digits: whoever signed the one has not signed the other.
+        DeValue::Integer(number) => whole(number).map_or_else(|| Value::from(number.to_string()), Value::from),
         DeValue::Float(number) => Value::from(number.as_str()),
         DeValue::Datetime(moment) => Value::from(moment.to_string()),
         DeValue::Array(list) => list.iter().map(|item| as_json(item.get_ref())).collect(),
         DeValue::Table(table) => Value::Object(table_as_json(table)),
     }
+}
+
+/// A whole number, however it is written.
+pub(super) fn whole(number: &DeInteger<'_>) -> Option<i64> {
+    i64::from_str_radix(number.as_str(), number.radix()).ok()
 }
 
 /// `hint: did you mean …?`, or everything that is allowed.

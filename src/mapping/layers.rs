@@ -8,7 +8,10 @@ use std::path::{Component, Path, PathBuf};
 use serde_json::{Map, Value};
 use toml::{Spanned, de::DeTable};
 
-use super::file::{Findings, Grade, Keys, TextFile, hint};
+use super::{
+    PROFILE,
+    file::{Findings, Grade, Keys, TextFile, hint},
+};
 
 /// The directories of a mapping.
 pub(super) struct Layers {
@@ -103,7 +106,7 @@ impl<'a> Pair<'a> {
 
     /// The profiles of both. They take fields away and add none, so a programme adds them as it likes.
     pub(super) fn profiles(&self) -> Laid<'a> {
-        let rows = self.both().flat_map(|keys| keys.tables("profile"));
+        let rows = self.both().flat_map(|keys| keys.tables(PROFILE));
         let in_force = |keys| InForce { keys, of_base: false, localisable: true, asked: None };
         Laid { rows: rows.map(in_force).collect(), ..Laid::default() }
     }
@@ -148,6 +151,12 @@ impl Laid<'_> {
     pub(super) fn json(&self) -> impl Iterator<Item = Value> {
         self.rows.iter().map(InForce::json)
     }
+
+    /// The base's name and the one that the programme has for it, where they differ.
+    pub(super) fn renamed(&self) -> impl Iterator<Item = (String, String)> {
+        let names = self.rows.iter().filter_map(|row| row.keys.peek("instead_of").zip(row.keys.peek("to")));
+        names.map(|(base, here)| (base.to_owned(), here.to_owned()))
+    }
 }
 
 fn lay<'a>(section: &str, named_by: &'static str, base: Vec<Keys<'a>>, programme: Vec<Keys<'a>>) -> Laid<'a> {
@@ -158,7 +167,8 @@ fn lay<'a>(section: &str, named_by: &'static str, base: Vec<Keys<'a>>, programme
         Some(InForce { keys, of_base: true, localisable, asked })
     };
     let mut slots: Vec<Option<InForce<'a>>> = base.into_iter().map(in_base).collect();
-    let mut taken = vec![false; slots.len()];
+    // Where the programme's row about it stands, and whether that one takes it away or gives it another name.
+    let mut taken: Vec<Option<(usize, bool)>> = vec![None; slots.len()];
     let mut removed = Vec::new();
     for keys in programme {
         let instead_of = keys.text("instead_of");
@@ -171,8 +181,8 @@ fn lay<'a>(section: &str, named_by: &'static str, base: Vec<Keys<'a>>, programme
         let name = instead_of.map(|(name, _)| name).or_else(|| keys.peek(named_by));
         let place = name.and_then(|name| names.iter().position(|known| *known == Some(name)));
         match place {
-            Some(at) if !taken[at] => {
-                taken[at] = true;
+            Some(at) if taken[at].is_none() => {
+                taken[at] = Some((keys.place.line, removes || instead_of.is_some()));
                 let localisable = slots[at].as_ref().is_some_and(|row| row.localisable);
                 let asked = slots[at].as_ref().and_then(|row| row.asked);
                 if let Some(row) = &slots[at] {
@@ -185,7 +195,20 @@ fn lay<'a>(section: &str, named_by: &'static str, base: Vec<Keys<'a>>, programme
                 }
                 slots[at] = (!removes).then_some(InForce { keys, of_base: false, localisable, asked });
             }
-            Some(_) => slots.push(Some(InForce { keys, of_base: false, localisable: false, asked: None })),
+            Some(at) => {
+                if let Some((line, _)) = taken[at].filter(|(_, changed)| *changed || removes || instead_of.is_some()) {
+                    keys.problem(format_args!(
+                        "this row and the one in line {line} are both about `{}`, and one of them takes it away or gives it another \
+                         name (hint: keep one)",
+                        name.unwrap_or_default()
+                    ));
+                }
+                if removes {
+                    finish_removal(&keys, named_by);
+                } else {
+                    slots.push(Some(InForce { keys, of_base: false, localisable: false, asked: None }));
+                }
+            }
             None => {
                 let known = || hint(name.unwrap_or_default(), names.iter().flatten().copied());
                 if removes || instead_of.is_some() {

@@ -12,7 +12,7 @@ use std::{
 use serde_json::{Value, json};
 
 use super::{
-    IdentityFields, Mapping, Removed, ServiceFields, approval, check,
+    IdentityFields, Mapping, PROFILE, Removed, ServiceFields, approval, check,
     compile::{self, Tables},
     doubts,
     file::{Findings, Grade, Keys, Place, TextFile, hint},
@@ -37,6 +37,8 @@ pub(super) struct Loaded {
     pub(super) tables: Vec<Arc<Table>>,
     pub(super) profiles_in: Vec<Profile>,
     pub(super) profiles_out: Vec<Profile>,
+    /// Case fields of the base that have another name here: the base's name and this one.
+    pub(super) renamed: Vec<(String, String)>,
 }
 
 /// What `mapping.toml` says besides tables.
@@ -47,6 +49,8 @@ pub(super) struct Head {
     pub(super) service: ServiceFields,
     pub(super) service_at: Option<Place>,
     pub(super) given_case_id: String,
+    /// What `[identity]` says is not exchanged: the key, what the field is called where it is, and where that is said.
+    pub(super) not_compared: Vec<(&'static str, Vec<String>, Place)>,
 }
 
 /// Reads, compiles and checks a programme's directory with the base that it names; what is wrong is noted.
@@ -69,13 +73,16 @@ pub(super) fn load(directory: &Path, findings: &Findings) -> Option<Mapping> {
     let tops: Vec<_> = files.iter().map(|file| file.tops(findings)).collect();
     let mut profiles: [Vec<Profile>; Message::ALL.len()] = Default::default();
     let mut in_force = Vec::new();
-    let mut removed = Vec::new();
+    let (mut removed, mut renamed) = (Vec::new(), Vec::new());
     for ((top, file), sections) in tops.iter().zip(&files).zip(SECTIONS) {
         let keys = top.keys(findings);
         for (section, message) in sections {
             let blocks = if *message == Message::Referral { keys.laid("block", "name") } else { Default::default() };
             let rows = keys.laid(section, "to");
             said.insert((*section, message.code()), blocks.json().chain(rows.json()).collect());
+            if *message == Message::Case {
+                renamed.extend(rows.renamed());
+            }
             let taken = blocks.removed.iter().chain(&rows.removed).cloned();
             removed.extend(taken.map(|(target, reason)| Removed { message: *message, target, reason }));
             in_force.push((*section, *message, file, blocks, rows));
@@ -83,7 +90,7 @@ pub(super) fn load(directory: &Path, findings: &Findings) -> Option<Mapping> {
         let (_, first) = sections[0];
         if [Message::Case, Message::Referral].contains(&first) {
             let laid = keys.profiles();
-            said.insert(("profile", first.code()), laid.json().collect());
+            said.insert((PROFILE, first.code()), laid.json().collect());
             profiles[first as usize] = profiles::read(laid, sections);
         }
         keys.both().for_each(Keys::finish);
@@ -109,7 +116,7 @@ pub(super) fn load(directory: &Path, findings: &Findings) -> Option<Mapping> {
     said.insert(("tables", ""), tables.iter().map(|table| as_signed(table)).collect());
     let profiles_in = std::mem::take(&mut profiles[Message::Case as usize]);
     let profiles_out = std::mem::take(&mut profiles[Message::Referral as usize]);
-    let loaded = Loaded { rules, head, texts, tables, profiles_in, profiles_out };
+    let loaded = Loaded { rules, head, texts, tables, profiles_in, profiles_out, renamed };
     check::check(&loaded, findings);
     profiles::check(&loaded, findings);
     doubts::note(&loaded, findings);
@@ -118,11 +125,11 @@ pub(super) fn load(directory: &Path, findings: &Findings) -> Option<Mapping> {
     }
     let plain_version = version?.0.to_owned();
     let digest = approval::digest(&plain_version, &said);
-    let Loaded { rules, head, texts, tables, mut profiles_in, profiles_out } = loaded;
+    let Loaded { rules, head, texts, tables, mut profiles_in, profiles_out, .. } = loaded;
     let Head { identity, service: service_fields, given_case_id, .. } = head;
     let known = Known::of(&rules, &given_case_id);
     for profile in &mut profiles_in {
-        profile.keys = profiles::keys(profile, &rules, &given_case_id);
+        profile.keys = profiles::keys(profile, &rules, &service_fields.service_type, &given_case_id);
     }
     let version = format!("{plain_version}+{}", &digest[..12]);
     let files = findings.files();
@@ -142,6 +149,7 @@ pub(super) fn load(directory: &Path, findings: &Findings) -> Option<Mapping> {
         profiles_in,
         profiles_out,
         removed,
+        said,
         known,
     })
 }
@@ -200,8 +208,14 @@ fn head(pair: &Pair<'_>) -> (Head, Said) {
     let field = "the Primero field, as in `[[case]]`";
     head.identity_at = place(&identity);
     head.identity.person_number = needed(&identity, "person_number", field);
-    head.identity.sex = owned(identity.having("sex").and_then(|keys| keys.text("sex")));
-    head.identity.date_of_birth = owned(identity.having("date_of_birth").and_then(|keys| keys.text("date_of_birth")));
+    for (key, name) in [("sex", &mut head.identity.sex), ("date_of_birth", &mut head.identity.date_of_birth)] {
+        let Some((text, place)) = identity.having(key).and_then(|keys| keys.text(key)) else { continue };
+        *name = text.to_owned();
+        if text.is_empty() {
+            let of_base = identity.base.as_ref().and_then(|keys| keys.peek(key)).unwrap_or_default();
+            head.not_compared.push((key, vec![of_base.to_owned(), key.to_owned()], place));
+        }
+    }
     let names = identity.having("names").and_then(|keys| keys.texts("names")).map(|(names, _)| names).unwrap_or_default();
     head.identity.names = names.into_iter().map(str::to_owned).collect();
     // A line that is lost must not pass for a field that is not exchanged: then another child would not be noticed.

@@ -4,14 +4,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
-
 use super::{
-    Document, INTERVENTION_NUMBER, Mapping, UNIQUE_ID,
+    Document, INTERVENTION_NUMBER, Mapping, ServiceFields, UNIQUE_ID,
+    evaluate::Sources,
     file::{Findings, hint},
     layers::Laid,
     load::Loaded,
-    rules::{Agreed, Message, Part, Profile, Record, Rules},
+    rules::{Agreed, Many, Message, Missing, Part, Profile, Record, Row, Rules, Source, Unlisted},
+    table::Table,
 };
 
 /// Reads the profiles of a file; `sections` are the messages that it makes.
@@ -24,7 +24,7 @@ pub(super) fn read(laid: Laid<'_>, sections: &[(&'static str, Message)]) -> Vec<
         if service_types.is_none() && !keys.has("service_types") {
             keys.problem("`service_types` is missing (hint: the services for which fewer fields are exchanged)");
         }
-        keys.text("reason");
+        let reason = keys.text("reason").map(|(reason, _)| reason.to_owned());
         let mut only = BTreeMap::new();
         for (section, message) in sections {
             if let Some((fields, _)) = keys.texts(section) {
@@ -40,7 +40,7 @@ pub(super) fn read(laid: Laid<'_>, sections: &[(&'static str, Message)]) -> Vec<
         keys.finish();
         let (Some((name, _)), Some((types, _))) = (name, service_types) else { continue };
         let service_types = types.into_iter().map(str::to_owned).collect();
-        profiles.push(Profile { name: name.to_owned(), service_types, only, place: keys.place, keys: BTreeSet::new() });
+        profiles.push(Profile { name: name.to_owned(), service_types, only, reason, place: keys.place, keys: BTreeSet::new() });
     }
     profiles
 }
@@ -68,7 +68,13 @@ pub(super) fn check(loaded: &Loaded, findings: &Findings) {
             }
             let needed: &[&str] = match message {
                 Message::Case => &[identity.person_number.as_str(), "module_id", "owned_by", "status"],
-                Message::Service => &[UNIQUE_ID, service.number.as_str(), service.service_type.as_str(), service.status.as_str()],
+                Message::Service => &[
+                    UNIQUE_ID,
+                    service.number.as_str(),
+                    service.service_type.as_str(),
+                    service.status.as_str(),
+                    ServiceFields::ORIGIN,
+                ],
                 Message::Referral => &["id", "service_type"],
                 Message::Delivered | Message::Failed | Message::DecisionReport | Message::ReferralDecision => &[],
             };
@@ -79,12 +85,26 @@ pub(super) fn check(loaded: &Loaded, findings: &Findings) {
                 );
             }
         }
-        let part = if profile.only.contains_key(&Message::Referral) {
-            type_out(&loaded.rules[Message::Referral as usize], &service.service_type)
+        let message = if profile.only.contains_key(&Message::Referral) { Message::Referral } else { Message::Service };
+        let rules = &loaded.rules[message as usize];
+        let found = if message == Message::Referral {
+            type_out(rules, &service.service_type)
         } else {
-            type_in(&loaded.rules[Message::Service as usize])
+            type_in(rules, &service.service_type)
         };
-        let Some(table) = part.and_then(|part| part.lookup.as_ref()).map(|lookup| &lookup.table) else { continue };
+        let Some(table) = found.and_then(|(row, part)| sure(rules, row, part)) else {
+            if rules.broken.is_empty() {
+                findings.add(
+                    profile.place,
+                    format_args!(
+                        "the profile could be passed by: the `[[{message}]]` row that looks up the type of the service must read one \
+                         field and be `required = true`, with a `table` and `unlisted = \"refuse\"` (hint: otherwise a type that \
+                         nobody can read gets every field)"
+                    ),
+                );
+            }
+            continue;
+        };
         for service_type in profile.service_types.iter().filter(|service_type| table.get(service_type).is_none()) {
             findings.add(
                 profile.place,
@@ -97,37 +117,55 @@ pub(super) fn check(loaded: &Loaded, findings: &Findings) {
     }
 }
 
+/// The table by which the type of a service is told, if no message can be made whose type is not in it.
+fn sure<'a>(rules: &Rules, row: &Row, part: &'a Part) -> Option<&'a Table> {
+    let stands_always = matches!(row.source, Source::Part(_)) && rules.rows.iter().any(|other| std::ptr::eq(other, row));
+    let lookup = part.lookup.as_ref().filter(|lookup| lookup.unlisted == Unlisted::Refuse)?;
+    (stands_always && row.missing == Missing::Required && part.many == Many::One).then_some(&*lookup.table)
+}
+
 /// The keys of an intervention that the rows of a profile read.
-pub(super) fn keys(profile: &Profile, rules: &[Rules; Message::ALL.len()], given_case_id: &str) -> BTreeSet<String> {
+pub(super) fn keys(
+    profile: &Profile,
+    rules: &[Rules; Message::ALL.len()],
+    service_type: &str,
+    given_case_id: &str,
+) -> BTreeSet<String> {
     let rows = [Message::Case, Message::Service]
         .into_iter()
         .flat_map(|message| rules[message as usize].rows.iter().filter(move |row| profile.has(message, &row.target)));
     let read = rows.flat_map(|row| row.source.parts()).flat_map(|part| part.keys.iter().cloned());
     // Without its label nobody knows which profile it is.
-    let label = type_in(&rules[Message::Service as usize]).into_iter().flat_map(|part| part.keys.iter().cloned());
+    let label =
+        type_in(&rules[Message::Service as usize], service_type).into_iter().flat_map(|(_, part)| part.keys.iter().cloned());
     read.chain(label).chain([INTERVENTION_NUMBER.to_owned(), given_case_id.to_owned()]).collect()
 }
 
-fn type_in(rules: &Rules) -> Option<&Part> {
-    rules.all_rows().flat_map(|row| row.source.parts()).find(|part| part.agreed == Some(Agreed::ServiceTypes))
+/// The row that writes the type of a service, and how it reads the label that proGres gives it.
+fn type_in<'a>(rules: &'a Rules, service_type: &str) -> Option<(&'a Row, &'a Part)> {
+    parts(rules).find(|(row, part)| row.target == service_type && part.agreed == Some(Agreed::ServiceTypes))
 }
 
-fn type_out<'a>(rules: &'a Rules, service_type: &str) -> Option<&'a Part> {
-    let mut parts = rules.all_rows().flat_map(|row| row.source.parts());
-    parts.find(|part| part.record == Record::Service && part.name() == service_type && part.lookup.is_some())
+/// The row that reads the type of a service to look it up, and how.
+fn type_out<'a>(rules: &'a Rules, service_type: &str) -> Option<(&'a Row, &'a Part)> {
+    parts(rules).find(|(_, part)| part.record == Record::Service && part.name() == service_type && part.lookup.is_some())
+}
+
+fn parts(rules: &Rules) -> impl Iterator<Item = (&Row, &Part)> {
+    rules.all_rows().flat_map(|row| row.source.parts().iter().map(move |part| (row, part)))
 }
 
 impl Mapping {
     /// Where an intervention's service type is read.
     #[must_use]
     pub fn service_types_in(&self) -> Option<&Part> {
-        type_in(self.rules(Message::Service))
+        type_in(self.rules(Message::Service), &self.service_fields.service_type).map(|(_, part)| part)
     }
 
     /// Where a referral's service type is read.
     #[must_use]
     pub fn service_types_out(&self) -> Option<&Part> {
-        type_out(self.rules(Message::Referral), &self.service_fields.service_type)
+        type_out(self.rules(Message::Referral), &self.service_fields.service_type).map(|(_, part)| part)
     }
 
     /// The profiles of what comes in, and of what goes out.
@@ -144,27 +182,23 @@ impl Mapping {
         }
     }
 
+    /// The profile of an intervention. Without one the message is made whole, or not at all: loading made sure that a type that
+    /// cannot be read, or that no table knows, refuses it.
     pub(super) fn profile_in(&self, rows: &[Document]) -> Option<&Profile> {
-        if self.profiles_in.is_empty() {
-            return None;
-        }
-        let label = label(self.service_types_in()?, rows.first()?)?;
-        self.profiles_in.iter().find(|profile| profile.service_types.iter().any(|known| known == label))
+        let sources = Sources { rows, ..Sources::default() };
+        of_type(&self.profiles_in, self.service_types_in(), Message::Service, sources)
     }
 
+    /// The profile of a referral, likewise.
     pub(super) fn profile_out(&self, service: &Document) -> Option<&Profile> {
-        if self.profiles_out.is_empty() {
-            return None;
-        }
-        let label = label(self.service_types_out()?, service)?;
-        self.profiles_out.iter().find(|profile| profile.service_types.iter().any(|known| known == label))
+        let sources = Sources { service: Some(service), ..Sources::default() };
+        of_type(&self.profiles_out, self.service_types_out(), Message::Referral, sources)
     }
 }
 
-fn label<'a>(part: &Part, document: &'a Document) -> Option<&'a str> {
-    part.keys.iter().find_map(|key| match document.get(key)? {
-        Value::String(text) => Some(text.as_str()).filter(|text| !text.trim().is_empty()),
-        Value::Object(reference) => reference.get("Name").and_then(Value::as_str),
-        _ => None,
-    })
+/// The profile of the type that the table would be asked for.
+fn of_type<'a>(profiles: &'a [Profile], part: Option<&Part>, message: Message, sources: Sources<'_>) -> Option<&'a Profile> {
+    let part = part.filter(|_| !profiles.is_empty())?;
+    let asked = sources.asked_for(part, message)?;
+    profiles.iter().find(|profile| profile.service_types.iter().any(|known| *known == asked))
 }

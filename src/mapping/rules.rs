@@ -346,6 +346,8 @@ pub struct Profile {
     pub service_types: Vec<String>,
     /// The only fields that are written, by message.
     pub only: BTreeMap<Message, BTreeSet<String>>,
+    /// Why it is so.
+    pub reason: Option<String>,
     /// Where it stands in the files.
     pub place: Place,
     /// The keys of an intervention that its rows read.

@@ -44,6 +44,20 @@ pub struct ServiceFields {
     pub status: String,
 }
 
+/// Primero's own names, by which decisions are heard and referrals are looked at: no mapping can change them.
+impl ServiceFields {
+    /// The intervention number.
+    pub const NUMBER: &str = "progres_interventionnumber";
+    /// The kind of service.
+    pub const SERVICE_TYPE: &str = "service_type";
+    /// What staff decided.
+    pub const STATUS: &str = "unhcr_referral_status";
+    /// Where a service came from.
+    pub const ORIGIN: &str = "service_referral";
+    /// The origin of a service that another agency asked for.
+    pub const FROM_OUTSIDE: &str = "external_referral";
+}
+
 /// What the mapping needs to know besides the rows.
 #[derive(Clone, Copy, Debug)]
 pub struct InterventionContext<'a> {

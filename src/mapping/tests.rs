@@ -10,6 +10,7 @@ mod approval;
 mod language;
 mod layers;
 mod problems;
+mod profiles;
 mod questions;
 mod reference;
 mod spreadsheets;

@@ -4,6 +4,7 @@
 
 use crate::{
     config::{Environment, Settings, Unapproved},
+    consent::listed,
     mapping::{Mapping, rules::Agreed},
 };
 
@@ -53,9 +54,10 @@ fn unconfirmed(settings: &Settings, mapping: &Mapping) -> Vec<String> {
     for (key, opened, part) in lists {
         let Some(lookup) = part.and_then(|part| part.lookup.as_ref()) else { continue };
         let table = &lookup.table;
-        for service_type in opened {
-            let Some(row) = table.row_of(service_type).filter(|row| table.confirmation(*row).is_none()) else { continue };
-            let place = mapping.written_at(table.places[row]);
+        // Asked as it is asked whether a service may cross: another spelling in the list opens the row all the same.
+        let is_open = |row: &usize| table.confirmation(*row).is_none() && listed(opened, Some(table.key(*row)));
+        for row in (0..table.rows.len()).filter(is_open) {
+            let (place, service_type) = (mapping.written_at(table.places[row]), table.key(row));
             said.push(format!(
                 "{place}: `{service_type}` is opened by `{key}`, but nobody has confirmed this row (hint: compare the labels of both \
                  sides, then fill in `confirmed_by_role` and `confirmed_on`; or close it)"

@@ -2,7 +2,9 @@
 //!
 //! It compares what the mappings do, not how their files are written.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
 
 use super::{
     signed::{key, relied_on},
@@ -13,6 +15,9 @@ use crate::mapping::{
     rules::{Lookup, Message, Profile, Record, Row, Source, Unlisted},
     table::Table,
 };
+
+/// Where the profiles stand.
+const FEWER: &str = "Fewer fields";
 
 /// What kind of change it is, in the order in which people must see them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,6 +42,8 @@ pub(super) enum Subject {
     Text,
     /// On which fields the program relies.
     Names,
+    /// Something that nothing else in the list tells.
+    Other,
     /// The version.
     Version,
 }
@@ -55,6 +62,7 @@ impl Subject {
             Self::Table => "value table",
             Self::Text => "text",
             Self::Names => "recognised by",
+            Self::Other => "something else",
             Self::Version => "version",
         }
     }
@@ -86,12 +94,14 @@ pub(super) fn changes(old: &Mapping, new: &Mapping) -> Vec<Change> {
         of_message(old, new, *message, &mut changes);
     }
     of_profiles(old, new, &mut changes);
+    of_reasons(old, new, &mut changes);
     of_tables(old, new, &mut changes);
     of_texts(old, new, &mut changes);
     for ((what, was), (_, now)) in relied_on(old).into_iter().zip(relied_on(new)) {
         let said = format!("{what}: it is now {} instead of {}", quoted(&now), quoted(&was));
         note(&mut changes, Subject::Names, "Recognised by", what, was, now, said);
     }
+    of_the_rest(old, new, &mut changes);
     let (was, now) = (old.plain_version().to_owned(), new.plain_version().to_owned());
     let said = format!("the version is now {} instead of {}", quoted(&now), quoted(&was));
     note(&mut changes, Subject::Version, "Cover", "version", was, now, said);
@@ -186,6 +196,79 @@ fn of_profiles(old: &Mapping, new: &Mapping, changes: &mut Vec<Change>) {
             note(changes, Subject::Ended, place, service, less, String::new(), said);
         }
     }
+}
+
+/// Names and reasons of the profiles themselves.
+fn of_reasons(old: &Mapping, new: &Mapping, changes: &mut Vec<Change>) {
+    let reasons = |mapping: &Mapping| -> BTreeMap<(usize, String), String> {
+        let profiles =
+            mapping.profiles().into_iter().enumerate().flat_map(|(at, all)| all.iter().map(move |profile| (at, profile)));
+        profiles.map(|(at, profile)| ((at, profile.name.clone()), profile.reason.clone().unwrap_or_default())).collect()
+    };
+    let (before, after) = (reasons(old), reasons(new));
+    for key in before.keys().chain(after.keys().filter(|key| !before.contains_key(*key))) {
+        let (_, name) = key;
+        match (before.get(key), after.get(key)) {
+            (Some(was), Some(now)) => {
+                let said = format!("{name}: the reason is now {} instead of {}", quoted(now), quoted(was));
+                note(changes, Subject::Remark, FEWER, name, was.clone(), now.clone(), said);
+            }
+            (was, _) => {
+                let is = |there: bool| if there { "there" } else { "not there" }.to_owned();
+                let said = format!("{name}: {}", if was.is_some() { "this profile is gone" } else { "this profile is new" });
+                note(changes, Subject::Remark, FEWER, name, is(was.is_some()), is(was.is_none()), said);
+            }
+        }
+    }
+}
+
+/// Rows, blocks and profiles that are written otherwise and of which the list says nothing yet.
+fn of_the_rest(old: &Mapping, new: &Mapping, changes: &mut Vec<Change>) {
+    for message in Message::ALL {
+        let (old, new): (Vec<_>, Vec<_>) = (old.written(*message).iter().collect(), new.written(*message).iter().collect());
+        untold(words::title(*message), &old, &new, changes);
+    }
+    let (old, new): (Vec<_>, Vec<_>) = (old.written_profiles().collect(), new.written_profiles().collect());
+    untold(FEWER, &old, &new, changes);
+}
+
+fn untold(place: &str, old: &[&Value], new: &[&Value], changes: &mut Vec<Change>) {
+    let name = |row: &Value| ["to", "name"].iter().find_map(|key| row.get(key)?.as_str().map(str::to_owned)).unwrap_or_default();
+    let names: BTreeSet<String> = old.iter().chain(new).map(|row| name(row)).collect();
+    for what in names {
+        let of = |rows: &[&Value]| -> BTreeSet<String> {
+            rows.iter().filter(|row| name(row) == what).map(|row| row.to_string()).collect()
+        };
+        if of(old) == of(new) {
+            continue;
+        }
+        let about: BTreeSet<String> =
+            old.iter().chain(new).filter(|row| name(row) == what).flat_map(|row| said_about(row)).collect();
+        let tells = |change: &Change| {
+            (change.place == place || place == FEWER)
+                && about.iter().any(|name| change.what == *name || change.what.starts_with(&format!("{name}: ")))
+        };
+        if !changes.iter().any(tells) {
+            let said = format!("{what} ({place}): something differs that this list does not show; compare the files");
+            note(changes, Subject::Other, place, &what, "one way".to_owned(), "another way".to_owned(), said);
+        }
+    }
+}
+
+/// Under which names the list tells of a row, a block or a profile.
+fn said_about(row: &Value) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    let texts = |value: &Value| match value {
+        Value::Array(list) => list.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        other => other.as_str().map(str::to_owned).into_iter().collect::<Vec<_>>(),
+    };
+    for key in ["to", "name", "service_types"] {
+        names.extend(row.get(key).map(texts).unwrap_or_default());
+    }
+    for side in ["then", "otherwise"] {
+        names.extend(row.get(side).and_then(Value::as_array).into_iter().flatten().flat_map(said_about));
+    }
+    names
 }
 
 /// What a field that is exchanged anew is called, and what has to be done.

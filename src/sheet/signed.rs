@@ -189,6 +189,7 @@ fn profiles(mapping: &Mapping) -> Option<Tab> {
                 profile.service_types.join("\n").into(),
                 words::title(*message).into(),
                 only.join(", ").into(),
+                profile.reason.as_deref().unwrap_or_default().into(),
             ];
             rows.push(Row { id: format!("{} {}", profile.name, message.code()), mark: Mark::Plain, cells });
         }
@@ -204,6 +205,7 @@ fn profiles(mapping: &Mapping) -> Option<Tab> {
             column("Services", 30),
             column("Message", 24),
             column("Only these fields", 70),
+            column("Reason", 38),
         ],
         rows,
     })
@@ -236,6 +238,7 @@ pub(super) fn relied_on(mapping: &Mapping) -> Vec<(&'static str, String)> {
         ("a service is recognised by the request's number", service.number.clone()),
         ("the kind of service", service.service_type.clone()),
         ("the decision of staff", service.status.clone()),
+        ("the case that UNHCR believes it is (a field of proGres)", mapping.names_case_by().to_owned()),
     ]
 }
 
@@ -248,8 +251,9 @@ fn names(mapping: &Mapping) -> Tab {
     Tab {
         name: "Recognised by".to_owned(),
         kind: Kind::Other,
-        note: "The fields of Primero by which the program finds a child and a service again.".to_owned(),
-        columns: vec![unsigned("No.", 5), column("What for", 60), column("Field in Primero", 60)],
+        note: "The fields by which the program finds a child and a service again: those of Primero, and one of proGres."
+            .to_owned(),
+        columns: vec![unsigned("No.", 5), column("What for", 60), column("Field", 60)],
         rows: rows.collect(),
     }
 }

@@ -284,6 +284,73 @@ fn nothing_different_is_said_plainly() {
 }
 
 #[test]
+fn what_is_signed_and_differs_is_named() {
+    let profile = "[[profile]]\nname = \"less\"\nservice_types = [\"food\"]\nreferral = [\"id\", \"service_type\"]\n";
+    let reason = format!("{profile}reason = \"Agreed.\"\n\n[[referral]]");
+    let profile = format!("{profile}\n[[referral]]");
+    let other_name = profile.replace("\"less\"", "\"fewer\"");
+    let file = "gambella/referral.toml";
+    let constant = |value: &str| format!("to = \"service_request_external\"\nconstant = {value}\n");
+    let missing = "to = \"name_nickname\"\nfrom = \"individuals.progres_commonyusedname\"\n";
+    let spelled_out = format!("{missing}missing = \"absent\"\n");
+    let change = |file, from: &str, to: &str| [file, from, to].map(str::to_owned);
+    let base = "base/intervention.toml";
+    for (before, after, said) in [
+        (
+            None,
+            change("base/mapping.toml", "given_case_id = \"progres_primeroid\"", "given_case_id = \"progres_caseid\""),
+            "the case that UNHCR believes it is (a field of proGres): it is now “progres_caseid” instead of “progres_primeroid”",
+        ),
+        (
+            None,
+            change(base, "522d0ff0-eeda-44c7-8896-77e7a44dd9f7", "522d0ff0-eeda-44c7-8896-77e7a44dd9f8"),
+            "(namespace 522d0ff0-eeda-44c7-8896-77e7a44dd9f8)",
+        ),
+        (
+            None,
+            change(base, &constant("true"), &constant("\"true\"")),
+            "service_request_external (Service in Primero): it is now always “true (text)” instead of “true”",
+        ),
+        (
+            Some(change(base, &constant("true"), &constant("1"))),
+            change(base, &constant("1"), &constant("\"1\"")),
+            "service_request_external (Service in Primero): it is now always “1 (text)” instead of “1”",
+        ),
+        (
+            Some(change(base, &constant("true"), &constant("10"))),
+            change(base, &constant("10"), &constant("0x10")),
+            "service_request_external (Service in Primero): it is now always “16” instead of “10”",
+        ),
+        (
+            None,
+            change(base, "read = [\"notes\", \"html\"]", "read = \"notes\""),
+            "Part 1: The texts of the notes are taken as they are written.",
+        ),
+        (
+            Some(change(file, "[[referral]]", &profile)),
+            change(file, &profile, &reason),
+            "less: the reason is now “Agreed.” instead of empty",
+        ),
+        (Some(change(file, "[[referral]]", &profile)), change(file, &profile, &other_name), "less: this profile is gone"),
+        (
+            None,
+            change(base, missing, &spelled_out),
+            "name_nickname (New case in Primero): something differs that this list does not show; compare the files",
+        ),
+    ] {
+        let edits: Vec<[String; 3]> = before.into_iter().collect();
+        let edited = |edits: &[[String; 3]]| {
+            edited(&edits.iter().map(|[file, from, to]| (file.as_str(), from.as_str(), to.as_str())).collect::<Vec<_>>())
+        };
+        let (_old_folder, old) = edited(&edits);
+        let (_new_folder, new) = edited(&[edits.as_slice(), &[after]].concat());
+        assert_ne!(old.digest(), new.digest(), "{said}");
+        let told = text(&Book::of_changes(&old, &new, TITLES), Format::Markdown, &[]);
+        assert!(told.contains(said) && !told.contains("rows stand in another order"), "{said}\n{told}");
+    }
+}
+
+#[test]
 fn a_change_of_order_alone_is_not_called_nothing() {
     let old = gambella();
     let (_folder, new) = edited(&[

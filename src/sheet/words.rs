@@ -138,9 +138,14 @@ fn taken_from(part: &Part) -> String {
     named(part.record, &part.keys.join(", or else "))
 }
 
-/// A value as people read it.
+/// A value as people read it. The text `true` is not the answer true, and says so; likewise digits.
 pub(super) fn value(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+    let reads_otherwise = |text: &str| matches!(serde_json::from_str(text), Ok(Value::Bool(_) | Value::Number(_) | Value::Null));
+    match value {
+        Value::String(text) if reads_otherwise(text) => format!("{text} (text)"),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
 }
 
 fn rule(row: &Row, message: Message) -> Vec<String> {
@@ -217,7 +222,8 @@ fn how_read(part: &Part, message: Message) -> Vec<String> {
         Reading::Text | Reading::Plain { notes: false, html: false } => {}
         Reading::TextOrNumber => say("A number is written as its digits."),
         Reading::Reference => say("The name that proGres shows is taken, not its internal id."),
-        Reading::Plain { notes: true, .. } => say("The texts of the notes are taken, without formatting."),
+        Reading::Plain { notes: true, html: true } => say("The texts of the notes are taken, without formatting."),
+        Reading::Plain { notes: true, html: false } => say("The texts of the notes are taken as they are written."),
         Reading::Plain { notes: false, html: true } => say("The text is taken without its formatting."),
         Reading::Date => say("The day is taken, without time."),
         Reading::DateTime => say("Day and time are taken, in UTC; a day without time is its midnight."),
@@ -239,8 +245,8 @@ fn how_read(part: &Part, message: Message) -> Vec<String> {
     if let Some(list) = agreed(part) {
         say(&format!("It must stand on the configured list {list}, otherwise {}.", consequence(message)));
     }
-    if part.uuid5.is_some() {
-        say("Made into an id that is always the same for the same value.");
+    if let Some(namespace) = part.uuid5 {
+        say(&format!("Made into an id that is always the same for the same value (namespace {namespace})."));
     }
     if let Some(lookup) = &part.lookup {
         say(&translated(lookup, message));

@@ -74,6 +74,20 @@ async fn in_production_a_service_that_nobody_confirmed_cannot_be_opened() {
 }
 
 #[tokio::test]
+async fn a_service_that_is_opened_in_capitals_is_opened() {
+    let mut world = World::without_daemon(&[]).await;
+    world.settings_mut().environment = Environment::Production;
+    world.settings_mut().mapping_unapproved = Unapproved::Warn;
+    world.settings_mut().flow1.service_types = vec![" ALTERNATIVE Care".to_owned()];
+    world.settings_mut().referrals.service_types = vec!["Education_Formal ".to_owned()];
+    let refused = said(&mut world).await.expect("the start is refused");
+    let lines: Vec<&str> = refused.lines().filter(|line| line.contains("/tables/")).collect();
+    assert_eq!(lines.len(), 2, "{refused}");
+    assert!(lines[0].contains("service-in.csv:2: `Alternative Care` is opened by `flow1.service_types`"), "{refused}");
+    assert!(lines[1].contains("service-out.csv:6: `education_formal` is opened by `referrals.service_types`"), "{refused}");
+}
+
+#[tokio::test]
 async fn elsewhere_both_are_warnings() {
     let mut world = World::without_daemon(&[]).await;
     assert_eq!(said(&mut world).await, None);

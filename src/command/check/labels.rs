@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::fit::{ALWAYS_WRITTEN, Fit};
 use crate::{
     config::Settings,
+    consent::listed,
     mapping::{
         Mapping,
         rules::{Message, Record, Row, Source},
@@ -68,7 +69,7 @@ impl Fit<'_> {
         }
         for table in row.source.parts().iter().filter_map(|part| part.lookup.as_ref()).map(|lookup| &*lookup.table) {
             for at in 0..table.rows.len() {
-                let opened = settings.flow1.service_types.iter().any(|opened| opened == table.key(at));
+                let opened = listed(&settings.flow1.service_types, Some(table.key(at)));
                 let ours = label_beside(table, at, &table.written);
                 label(table.value(at), ours, Some(table), mapping.written_at(table.places[at]), opened);
             }
@@ -84,7 +85,7 @@ impl Fit<'_> {
                 Record::Intervention | Record::Owner | Record::Decision => continue,
             };
             let Some(offered) = self.options_of(nested, part.name()) else { continue };
-            let opened = |id: &str| nested && settings.referrals.service_types.iter().any(|opened| opened == id);
+            let opened = |id: &str| nested && listed(&settings.referrals.service_types, Some(id));
             for at in 0..table.rows.len() {
                 let (id, ours) = (table.key(at), label_beside(table, at, &table.looked_up));
                 let place = mapping.written_at(table.places[at]);

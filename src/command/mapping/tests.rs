@@ -24,7 +24,7 @@ fn a_check_on_a_terminal() {
 
 #[test]
 fn a_digest_on_a_terminal() {
-    let told = told(|shown| digest::digest(&mappings("gambella"), shown));
+    let told = told(|shown| digest::digest(&mappings("gambella"), None, shown));
     let digest = told.lines().nth(1).and_then(|line| line.split_whitespace().last()).unwrap().to_owned();
     insta::assert_snapshot!(told.replace(&digest, "(64 hex digits)"));
 }

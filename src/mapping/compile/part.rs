@@ -36,10 +36,10 @@ pub(super) fn part(keys: &Keys<'_>, record: Option<Record>, message: Message, ta
     });
     let lookup = lookup(keys, tables);
     let required = in_join && keys.flag("required");
-    let shaped = last_characters.is_some() || lower_case || uuid5.is_some() || lookup.is_some();
+    let shaped = last_characters.is_some() || lower_case || uuid5.is_some() || lookup.is_some() || agreed.is_some();
     if shaped && matches!(reading, Reading::Date | Reading::DateTime | Reading::Age | Reading::AsIs) {
         keys.problem(
-            "a date, an age or a value taken as it is cannot be shortened, looked up or made into a UUID (hint: read it as text)",
+            "a date, an age or a value taken as it is cannot be shortened, looked up, asked of a list or made into a UUID (hint: read it as text)",
         );
     }
     if matches!((reading, &many), (Reading::AsIs, Many::AllRows(_) | Many::List(_))) {

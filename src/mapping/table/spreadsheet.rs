@@ -12,6 +12,44 @@ const MONTHS: &str = " jan january janv janvier januar jänner ene enero feb feb
     august aoû août ago agosto sep sept september septembre septiembre oct october octobre okt oktober octubre nov november \
     novembre noviembre dec december déc décembre dez dezember dic diciembre ";
 
+/// What a spreadsheet makes of true and false, in the same languages.
+const ANSWERS: [&str; 8] = ["TRUE", "FALSE", "VRAI", "FAUX", "WAHR", "FALSCH", "VERDADERO", "FALSO"];
+/// What nobody sees, or takes for a plain blank: Unicode's format characters (general category Cf), every blank but the plain one, fillers
+/// and selectors of variants. From each first to each last one.
+const UNSEEN: [(char, char); 31] = [
+    ('\u{a0}', '\u{a0}'),
+    ('\u{ad}', '\u{ad}'),
+    ('\u{34f}', '\u{34f}'),
+    ('\u{600}', '\u{605}'),
+    ('\u{61c}', '\u{61c}'),
+    ('\u{6dd}', '\u{6dd}'),
+    ('\u{70f}', '\u{70f}'),
+    ('\u{890}', '\u{891}'),
+    ('\u{8e2}', '\u{8e2}'),
+    ('\u{115f}', '\u{1160}'),
+    ('\u{1680}', '\u{1680}'),
+    ('\u{17b4}', '\u{17b5}'),
+    ('\u{180b}', '\u{180f}'),
+    ('\u{2000}', '\u{200f}'),
+    ('\u{2028}', '\u{202f}'),
+    ('\u{205f}', '\u{206f}'),
+    ('\u{2800}', '\u{2800}'),
+    ('\u{3000}', '\u{3000}'),
+    ('\u{3164}', '\u{3164}'),
+    ('\u{fe00}', '\u{fe0f}'),
+    ('\u{feff}', '\u{feff}'),
+    ('\u{ffa0}', '\u{ffa0}'),
+    ('\u{fff9}', '\u{fffb}'),
+    ('\u{110bd}', '\u{110bd}'),
+    ('\u{110cd}', '\u{110cd}'),
+    ('\u{13430}', '\u{1343f}'),
+    ('\u{1bca0}', '\u{1bca3}'),
+    ('\u{1d173}', '\u{1d17a}'),
+    ('\u{e0001}', '\u{e0001}'),
+    ('\u{e0020}', '\u{e007f}'),
+    ('\u{e0100}', '\u{e01ef}'),
+];
+
 /// What parts the cells: a comma, or what a spreadsheet uses where the comma is a decimal sign.
 pub(super) fn delimiter(text: &str, wanted: &[&str]) -> u8 {
     let heading = text.lines().next().unwrap_or_default();
@@ -55,9 +93,6 @@ pub(super) fn damage(cell: &str, matched: bool) -> Option<String> {
     if !matched {
         return None;
     }
-    if cell.contains(|sign: char| sign.is_control() || matches!(sign, '\u{a0}' | '\u{200b}' | '\u{feff}')) {
-        return Some("has a character that nobody can see (hint: type the cell again)".to_owned());
-    }
     if cell.contains(['“', '”', '„', '‟', '‘', '’', '‚', '«', '»']) {
         return Some(
             "has typographic quotation marks (hint: type straight ones; a word processor may have changed them)".to_owned(),
@@ -73,12 +108,31 @@ pub(super) fn damage(cell: &str, matched: bool) -> Option<String> {
             "says `{cell}`, a number that a spreadsheet has written its own way (hint: make the column text, and type the digits alone)"
         ));
     }
+    if hides_something(cell) {
+        return Some("has a character that nobody can see (hint: type the cell again)".to_owned());
+    }
+    if ANSWERS.contains(&cell) {
+        return Some(format!(
+            "says `{cell}`, which a spreadsheet has made of a word in small letters (hint: make the column text, and type the word again)"
+        ));
+    }
     if is_made_date(cell) {
         return Some(format!(
             "says `{cell}`, which looks like a date that a spreadsheet has made (hint: make the column text, and type the cell again)"
         ));
     }
     None
+}
+
+/// Whether a cell has a character that nobody sees. Between letters beyond Latin, Greek and Cyrillic the two joiners belong to the spelling.
+fn hides_something(cell: &str) -> bool {
+    let signs: Vec<char> = cell.chars().collect();
+    let belongs = |at: usize| {
+        let of_a_script = |at: usize| signs.get(at).is_some_and(|sign| ('\u{590}'..'\u{2000}').contains(sign));
+        matches!(signs[at], '\u{200c}' | '\u{200d}') && at > 0 && of_a_script(at - 1) && of_a_script(at + 1)
+    };
+    let unseen = |sign: char| sign.is_control() || UNSEEN.iter().any(|(first, last)| (*first..=*last).contains(&sign));
+    signs.iter().enumerate().any(|(at, sign)| unseen(*sign) && !belongs(at))
 }
 
 /// Codes of digits where some begin with 0 and others are shorter: those lost their zeros.

@@ -63,6 +63,48 @@ fn a_field_can_be_renamed_and_taken_away() {
 }
 
 #[test]
+fn a_field_that_is_exchanged_under_another_name_is_compared_under_that_name() {
+    let copy = with(
+        "[[case]]\nto = \"gender\"\ninstead_of = \"sex\"\nfrom = \"individuals.progres_sex\"\ntable = \"sex-in\"\nunlisted = \"refuse\"\n\
+         write = \"create\"\nform = \"Basic Identity\"\nreason = \"Called so here.\"\n",
+    );
+    let text = copy.read("gambella/mapping.toml");
+    let identity = |sex: &str| copy.write("gambella/mapping.toml", &format!("{text}\n[identity]\nsex = \"{sex}\"\n"));
+    identity("gender");
+    assert_eq!(copy.load().unwrap_or_else(|problems| panic!("{problems}")).identity().sex, "gender");
+    identity("");
+    let problems = copy.problems();
+    assert!(
+        problems.len() == 1
+            && problems[0].contains("`sex` is empty, but a `[[case]]` row still writes `gender`, so another child"),
+        "{problems:?}"
+    );
+}
+
+#[test]
+fn two_rows_about_one_field_are_named_where_one_takes_it_away_or_renames_it() {
+    let away = "[[case]]\nto = \"telephone_current\"\nremove = true\nreason = \"Not agreed.\"\n";
+    let row =
+        "from = \"individuals.progres_primaryphonenumber\"\nwrite = \"create\"\nform = \"Basic Identity\"\nreason = \"Ours.\"\n";
+    let kept = format!("[[case]]\nto = \"telephone_current\"\n{row}");
+    let renamed = format!("[[case]]\nto = \"phone\"\ninstead_of = \"telephone_current\"\n{row}");
+    for (first, second) in
+        [(away, kept.as_str()), (&kept, away), (away, away), (&renamed, &kept), (&kept, &renamed), (away, &renamed)]
+    {
+        let line = last_row(&with(first));
+        let copy = with(&format!("{first}{second}"));
+        assert_eq!(
+            copy.problems(),
+            [format!(
+                "gambella/intervention.toml:{}: this row and the one in line {line} are both about `telephone_current`, and one of them \
+                 takes it away or gives it another name (hint: keep one)",
+                last_row(&copy)
+            )]
+        );
+    }
+}
+
+#[test]
 fn a_field_of_its_own_is_said_to_be_one() {
     let own = "[[case]]\nto = \"name_frist\"\nfrom = \"a\"\nwrite = \"create\"\nform = \"not on form\"\n";
     let said = |added: &str| with(&format!("{own}{added}")).problems();

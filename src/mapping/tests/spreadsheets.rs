@@ -53,6 +53,12 @@ fn what_was_lost_is_refused_with_the_cell_named() {
         ("125080009,#NAME?,ninth,Ninth", "the cell `progres_label` says `#NAME?`, an error of a spreadsheet"),
         ("125080009,Ninth,“ninth”,Ninth", "the cell `primero_id` has typographic quotation marks"),
         ("125080009,Nin\u{fffd}th,ninth,Ninth", "the cell `progres_label` has a character that was lost"),
+        (
+            "125080009,Ninth,TRUE,Ninth",
+            "the cell `primero_id` says `TRUE`, which a spreadsheet has made of a word in small letters",
+        ),
+        ("125080009,Ninth,FALSCH,Ninth", "the cell `primero_id` says `FALSCH`, which a spreadsheet has made"),
+        ("125\u{202f}080\u{202f}009,Ninth,ninth,Ninth", "the cell `progres_code` says `125\u{202f}080\u{202f}009`, a number"),
         ("125080009,Ninth,,Ninth", "the cell `primero_id` is empty"),
         ("125080009,Ninth,ninth,Ninth,more", "the row has 5 cells instead of 4"),
     ] {
@@ -62,6 +68,43 @@ fn what_was_lost_is_refused_with_the_cell_named() {
         let problems = copy.problems();
         assert_eq!(problems.len(), 1, "{row}: {problems:?}");
         assert!(problems[0].starts_with(&format!("{FILE}:6: {said}")), "{row}: {problems:?}");
+    }
+}
+
+#[test]
+fn what_nobody_can_see_is_refused_where_it_is_matched() {
+    for sign in [
+        '\u{7}',
+        '\u{a0}',
+        '\u{ad}',
+        '\u{61c}',
+        '\u{180e}',
+        '\u{2009}',
+        '\u{200b}',
+        '\u{200d}',
+        '\u{200e}',
+        '\u{200f}',
+        '\u{202e}',
+        '\u{202f}',
+        '\u{2060}',
+        '\u{2066}',
+        '\u{3000}',
+        '\u{fe0f}',
+        '\u{feff}',
+        '\u{e0041}',
+    ] {
+        let copy = Copy::new();
+        let table = copy.read(FILE);
+        copy.write(FILE, &format!("{table}125080009,Nin{sign}th,nin{sign}th,Ninth\n"));
+        let said = "the cell `primero_id` has a character that nobody can see (hint: type the cell again)";
+        assert_eq!(copy.problems(), [format!("{FILE}:6: {said}")], "{:x}", u32::from(sign));
+    }
+    // Persian and Bengali spell with a joiner between two letters.
+    for word in ["می\u{200c}شود", "র\u{200d}্যাব", "Kiswahili cha Kenya", "Français"] {
+        let copy = Copy::new();
+        let table = copy.read(FILE);
+        copy.write(FILE, &format!("{table}125080009,Ninth,{word},Ninth\n"));
+        assert_eq!(copy.problems(), [""; 0], "{word}");
     }
 }
 

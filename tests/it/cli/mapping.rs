@@ -161,6 +161,40 @@ fn a_digest_comes_with_the_lines_that_record_an_approval() {
 }
 
 #[test]
+fn a_configuration_speaks_for_its_own_mapping_alone() {
+    let folder = copied();
+    let path = |below: &str| folder.path().join(below).display().to_string();
+    let config = path("site.toml");
+    let example = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("config/dadaab.example.toml")).unwrap();
+    let day = |text: String, key: &str, day: &str| text.replace(&format!("{key} = \"…\""), &format!("{key} = \"{day}\""));
+    let text = day(day(day(example, "valid_from", "2026-01-01"), "valid_until", "2027-12-31"), "start_from", "2026-01-01");
+    let text = text.replace("email = \"…\"", "email = \"cpims@example.org\"").replace("../mappings/dadaab", &path("dadaab"));
+    let text = text.replace("sha256 = \"…\"", &format!("sha256 = \"{}\"", "2".repeat(64))).replace('…', "example.org");
+    fs::write(&config, text).unwrap();
+    let sheet = |programme: &str| {
+        let told = referrald(&["mapping", "sheet", &path(programme), "--config", &config]);
+        assert!(told.status.success(), "{told:?}");
+        String::from_utf8(told.stdout).unwrap()
+    };
+    assert!(sheet("dadaab").contains("example.org"), "{}", sheet("dadaab"));
+    let other = sheet("gambella");
+    assert!(other.starts_with("# Mapping sheet: gambella\n") && !other.contains("example.org"), "{other}");
+
+    let approved = |more: &[&str]| {
+        let told = referrald(&[&["mapping", "digest", &path("dadaab")], more].concat());
+        let row: Value = serde_json::from_slice(&told.stdout).unwrap_or_else(|_| panic!("{told:?}"));
+        (row["approved"].as_bool().unwrap(), row["digest"].as_str().unwrap().to_owned())
+    };
+    let (_, digest) = approved(&[]);
+    append(
+        &folder,
+        "dadaab/mapping.toml",
+        &format!("\n[approval]\nagreement = \"A\"\nby_role = \"CP coordinator\"\non = \"2026-10-01\"\ndigest = \"{digest}\"\n"),
+    );
+    assert!(approved(&[]).0 && !approved(&["--config", &config]).0, "it was approved under another agreement than that one's");
+}
+
+#[test]
 fn the_data_elements_are_listed_for_each_direction_and_service() {
     let folder = copied();
     let directory = folder.path().join("dadaab").display().to_string();
