@@ -59,6 +59,12 @@ pub(super) fn void_leases(connection: &Connection, shared: &Shared) -> Result<()
          WHERE errand = 'open_intervention' AND settled IS NULL AND may_have_acted = 0 AND behind IS NULL",
         [],
     )?;
+    // A copy that nobody has brought back to the end: what waits in it may have left since it was made.
+    connection.execute(
+        "UPDATE deliveries SET may_have_acted = 1
+         WHERE errand = 'send_referral' AND settled IS NULL AND EXISTS (SELECT 1 FROM meta WHERE name = 'copied')",
+        [],
+    )?;
     let (now, monotonic) = (shared.clock.now(), shared.clock.monotonic());
     let mut statement =
         connection.prepare(&format!("SELECT {COLUMNS} FROM deliveries WHERE settled IS NULL AND behind IS NULL ORDER BY id"))?;

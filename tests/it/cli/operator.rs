@@ -22,7 +22,7 @@ fn two_cases(world: &World) {
 }
 
 /// A child whose referral was made by exception.
-fn exception(world: &World) -> uuid::Uuid {
+pub(super) fn exception(world: &World) -> uuid::Uuid {
     let case = world.register(json!({ "disclosure_other_orgs": false }));
     let staff = world.stage.primero.staff(CASE_WORKER);
     let service = staff.add_service(

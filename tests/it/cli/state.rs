@@ -10,7 +10,7 @@ use referrald::{
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use super::{Answered, on, with};
+use super::{Answered, on, operator::exception, with};
 use crate::world::{World, intervention};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -60,6 +60,29 @@ async fn busy() -> (World, impl Fn()) {
 fn writes(world: &World) -> [usize; 3] {
     let log = world.stage.primero.log();
     [Endpoint::CreateCase, Endpoint::PatchCase, Endpoint::PatchReferral].map(|endpoint| log.count(endpoint))
+}
+
+#[tokio::test]
+async fn a_copy_that_was_only_put_in_place_is_started_as_one_in_which_referrals_may_have_left() {
+    let mut world = World::new().await;
+    // An exception waits for a person.
+    exception(&world);
+    world.walk(Walk::Referrals).await;
+    let held = world.unsettled().pop().expect("it is held");
+    assert!(!held.may_have_acted);
+    let copies = world.stage.directory().join("copies");
+    fs::create_dir(&copies).unwrap();
+    let file = copies.join("state.copy");
+    done(&world, &on(&world, &format!("state backup {}", file.display())).await);
+    world.stop().await;
+    // By hand, or broken off: `state restore` did not come to its end.
+    let elsewhere = world.stage.directory().join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    fs::copy(&file, elsewhere.join("state.sqlite")).unwrap();
+    world.change_settings(&[("REFERRALD__STATE__DIRECTORY", elsewhere.to_str().unwrap())]);
+    world.start().await;
+    assert!(world.delivery(held.id).may_have_acted);
+    world.end_unsettled().await;
 }
 
 #[tokio::test]
