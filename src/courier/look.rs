@@ -212,7 +212,11 @@ async fn watch(at: &mut Attempt, case: &Case, referrals: &Referrals, sent: Deliv
         // Neither withdrawn nor over, as far as anybody knows.
         Sought::Unreadable => return Ok(()),
     };
-    let on_consent = sent.basis.is_none_or(|basis| basis == Basis::Consent);
+    // Where the ground on which it left is not stored, the referral itself says whether it was made without consent.
+    let on_consent = match sent.basis {
+        Some(basis) => basis == Basis::Consent,
+        None => referral.is_some_and(|referral| !referral.consent_overridden),
+    };
     let (withdrawn, over) = match referral.map(|referral| referral.status) {
         None => (Some(Reason::OutOfSight), false),
         Some(ReferralStatus::Revoked) => (Some(Reason::ReferralRevoked), true),
