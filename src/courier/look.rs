@@ -284,7 +284,7 @@ async fn judge(at: &mut Attempt, case: &Case, case_id: &CaseId, referral: &Refer
 async fn nothing_to_send(at: &Attempt, referral: ReferralId) -> Step<()> {
     let spool = &at.programme.spool;
     let known = at.state(spool.read(|reading| reading.sending(referral)))?;
-    if known.newest.is_some_and(|newest| newest.state == State::Withheld) {
+    if known.newest.is_some_and(|newest| newest.state == State::Withheld && !newest.may_have_acted) {
         at.state(spool.write(move |tx| tx.nothing_to_send(referral)).await)?;
     }
     Ok(())

@@ -271,11 +271,15 @@ impl Tx<'_> {
         self.tell(line)
     }
 
-    /// A referral that was not sent and is over in Primero asks nothing of anybody any more.
+    /// A referral that was withheld and never left asks nothing of anybody any more. If it does again, it is told anew.
     pub fn nothing_to_send(&mut self, referral: ReferralId) -> Result<(), Error> {
         let Sending { newest, .. } = self.reading().sending(referral)?;
         match newest {
-            Some(newest) if newest.settled.is_some() && !newest.may_have_acted => self.unlist(newest.id, &[Kind::Withheld]),
+            Some(mut newest) if newest.state == State::Withheld && !newest.may_have_acted => {
+                (newest.state, newest.reason) = (State::NotNeeded, Some(Reason::NothingToDo));
+                newest.store(self.connection)?;
+                self.unlist(newest.id, &[Kind::Withheld])
+            }
             Some(_) | None => Ok(()),
         }
     }

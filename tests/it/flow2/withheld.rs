@@ -328,5 +328,12 @@ async fn what_was_withheld_leaves_the_list_when_it_is_corrected_to_concern_someb
     world.walk(Walk::Referrals).await;
     assert_eq!(world.list(), Vec::<String>::new());
     assert_eq!(sent_ids(&world), Vec::<String>::new());
+
+    // It concerns UNHCR again, for the same reason: it is told anew.
+    world.clock.advance(HOUR);
+    staff.edit_service(case, item, json!({ "service_implementing_agency": "UNHCR" }));
+    world.walk(Walk::Referrals).await;
+    assert_eq!(world.list(), ["withheld recipient_not_listed"]);
+    assert_eq!(world.events(), ["withheld recipient_not_listed"; 2]);
     world.end().await;
 }
