@@ -205,7 +205,7 @@ impl Tx<'_> {
         if taken || open || ended {
             return Ok(None);
         }
-        let mut delivery = self.new_delivery(Errand::SendReferral, about(found))?;
+        let mut delivery = self.new_sending(found, newest.as_ref())?;
         if let Some(basis) = leaves_now {
             delivery.may_have_acted = true;
             delivery.basis = Some(basis);
@@ -219,6 +219,13 @@ impl Tx<'_> {
             self.told.held_back.push(delivery.id);
         }
         Ok(Some(delivery))
+    }
+
+    /// A new errand to send a referral. Whether an earlier one may have left is not forgotten.
+    fn new_sending(&mut self, found: &Found, newest: Option<&Delivery>) -> Result<Delivery, Error> {
+        let mut delivery = self.new_delivery(Errand::SendReferral, about(found))?;
+        delivery.may_have_acted = newest.is_some_and(|newest| newest.may_have_acted);
+        Ok(delivery)
     }
 
     /// Marks, durably and before the post, that a referral may have left.
@@ -244,7 +251,7 @@ impl Tx<'_> {
             // What is open is judged when it is sent; what a person or time has ended stays ended.
             Some(newest) if newest.state == State::NotNeeded && newest.reason == Some(Reason::NothingToDo) => {
                 // It did not concern us then, and does now.
-                self.withhold_anew(found, reason)
+                self.withhold_anew(found, reason, Some(&newest))
             }
             Some(newest) if newest.state != State::Withheld => Ok(()),
             Some(newest) if newest.reason == Some(reason) => Ok(()),
@@ -253,12 +260,12 @@ impl Tx<'_> {
                 newest.store(self.connection)?;
                 self.tell_withheld(&newest, reason)
             }
-            None => self.withhold_anew(found, reason),
+            None => self.withhold_anew(found, reason, None),
         }
     }
 
-    fn withhold_anew(&mut self, found: &Found, reason: Reason) -> Result<(), Error> {
-        let mut delivery = self.new_delivery(Errand::SendReferral, about(found))?;
+    fn withhold_anew(&mut self, found: &Found, reason: Reason, newest: Option<&Delivery>) -> Result<(), Error> {
+        let mut delivery = self.new_sending(found, newest)?;
         (delivery.state, delivery.reason, delivery.settled) = (State::Withheld, Some(reason), Some(self.now));
         self.put(&delivery)?;
         self.count(&delivery, Step::Ended(State::Withheld), None);
