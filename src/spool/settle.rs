@@ -300,7 +300,7 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// A referral that left, or may have left, was withdrawn: said once per referral and reason.
+    /// A referral that left, or may have left, was withdrawn: said once per referral and reason, and anew of what was sent after it was dealt with.
     /// What is listed is the errand that sent it, whichever errand noticed.
     pub fn withdrawn(&mut self, delivery: &Delivery, reason: Reason) -> Result<(), Error> {
         let sent = match delivery.about.referral {
