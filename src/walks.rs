@@ -334,7 +334,7 @@ fn asks_something(programme: &Programme, walk: Walk, row: &Row) -> Result<bool, 
             let concerns = case
                 .services()
                 .any(|service| listed(agencies, text(service, "service_implementing_agency")) || is_referred(service));
-            Ok(concerns || programme.spool.read(|reading| reading.watches(case.key))?)
+            Ok(concerns || programme.spool.read(|reading| Ok(reading.watches(case.key)? || reading.awaits_a_look(case.key)?))?)
         }
     }
 }

@@ -177,8 +177,11 @@ async fn note_near_miss(at: &Attempt, case: &Case, referrals: &Referrals) -> Ste
             && text(service, number).is_none()
             && !has_referral(service)
     };
-    // A referral that names none of them may be of any: it has an entry of its own.
-    let is_stray = |referral: &Referral| service_named(case, referral).is_none();
+    // A referral to UNHCR that names none of them may be of any: it has an entry of its own.
+    let is_stray = |referral: &Referral| {
+        let may_be_meant = referral.status == ReferralStatus::InProgress && consent::recipient_is_listed(lists, referral);
+        may_be_meant && service_named(case, referral).is_none()
+    };
     let has_stray = referrals.readable().iter().any(is_stray);
     let is_open = |service: &Document| {
         let saved = text(service, "service_response_day_time").and_then(|time| time.parse::<DateTime<Utc>>().ok());
