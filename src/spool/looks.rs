@@ -3,12 +3,14 @@
 
 use chrono::{DateTime, Utc};
 use rusqlite::OptionalExtension;
+use uuid::Uuid;
 
 use super::{
     Error, Reading, Tx,
     counters::Step,
     delivery::{About, Delivery, select},
     list::{Kind, NewEntry},
+    row::Cells,
     seal::Digest,
 };
 use crate::{
@@ -109,6 +111,20 @@ impl Reading<'_> {
         }
         sent.sort_by_key(|(at, _)| *at);
         Ok(sent.into_iter().map(|(_, sent)| sent).collect())
+    }
+
+    /// Whether two referrals were sent under an outgoing id, or may have been.
+    pub fn was_sent_twice(&self, outgoing: &OutgoingId) -> Result<bool, Error> {
+        // By the end of the case's id there is an index; Primero may write that id in upper case.
+        let mut statement = self.connection.prepare_cached(
+            "SELECT DISTINCT referral FROM deliveries
+             WHERE substr(case_id, -8) IN (substr(?1, -8), upper(substr(?1, -8))) AND case_id IS NOT NULL
+                AND outgoing = ?2 AND errand = 'send_referral' AND may_have_acted = 1 AND referral IS NOT NULL",
+        )?;
+        let rows = statement.query_map((outgoing.case().as_str(), outgoing.to_string()), |row| Cells::of(row).uuid())?;
+        let sent: Vec<Option<Uuid>> = rows.collect::<Result<_, _>>()?;
+        let sent: Vec<ReferralId> = sent.into_iter().flatten().map(ReferralId).collect();
+        Ok(self.sent_under(outgoing, &sent)?.len() > 1)
     }
 
     /// The open report of a decision about a number that nobody attempts now.
