@@ -165,8 +165,11 @@ fn names(referral: &Referral, case: &Case, service: &Document) -> bool {
         && referral.service_record_id.as_deref() == text(service, SERVICE_ID)
 }
 
+/// Whether the recipient of a referral is on its list.
+///
 /// A remote referral has no user as recipient, so the agency stands for it; for any other one the agency says nothing.
-fn recipient_is_listed(lists: &Referrals, referral: &Referral) -> bool {
+#[must_use]
+pub fn recipient_is_listed(lists: &Referrals, referral: &Referral) -> bool {
     if referral.remote {
         listed(&lists.recipient_agencies, referral.transitioned_to_agency.as_ref().map(|agency| agency.reveal().as_str()))
     } else {

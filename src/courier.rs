@@ -254,24 +254,22 @@ async fn attempt(programme: Arc<Programme>, task: Task) {
     }
 }
 
-/// A look decides, and what may go at once goes with what was just read.
+/// A look decides, and the first referral that may go at once goes with what was just read.
 async fn look_and_send(mut attempt: Attempt) {
     let programme = Arc::clone(&attempt.programme);
     // What the look has marked as leaving leaves, even if it then stumbles over another referral.
-    let mut leaving = Vec::new();
+    let mut leaving = None;
     let looked = look::attempt(&mut attempt, &mut leaving).await;
     attempt.conclude(looked.err().unwrap_or(Verdict::NotNeeded(crate::reason::Reason::NothingToDo))).await;
-    for Leaving { delivery, message, service_type, lease } in leaving {
-        // What can no longer go at once goes when its errand is lent like any other, after a fresh read.
-        let well = programme.health()[System::Dtp as usize].leave(programme.clock.monotonic()) == Leave::All;
-        if !well || !programme.runs(Flow::ToDtp) {
-            continue;
-        }
-        let mut sending = Attempt::new(Arc::clone(&programme), delivery);
+    let Some(Leaving { delivery, message, service_type, lease }) = leaving else { return };
+    // What can no longer go at once goes when its errand is lent like any other, after a fresh read.
+    let well = programme.health()[System::Dtp as usize].leave(programme.clock.monotonic()) == Leave::All;
+    if well && programme.runs(Flow::ToDtp) {
+        let mut sending = Attempt::new(programme, delivery);
         let verdict = send_referral::post(&mut sending, service_type, &message).await;
         sending.conclude(verdict.unwrap_or_else(|verdict| verdict)).await;
-        drop(lease);
     }
+    drop(lease);
 }
 
 /// The delivery as it stands now; `None` if it was settled meanwhile.

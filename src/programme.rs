@@ -29,7 +29,7 @@ use crate::{
     meters::Meters,
     primero,
     reason::Reason,
-    referral::{CaseKey, DeliveryId, Flow, System},
+    referral::{CaseKey, DeliveryId, Flow, System, Walk},
     spool::{Spool, seal::Digest, upkeep::StoredBlock},
 };
 
@@ -73,6 +73,9 @@ impl std::fmt::Debug for Programme {
         f.write_str("Programme(…)")
     }
 }
+
+/// Who has to do with a case: its owner, and whoever it was referred to.
+pub const ASSOCIATED_USERS: &str = "associated_user_names";
 
 /// The case fields that are asked for, by what they are asked for.
 #[derive(Debug)]
@@ -135,8 +138,12 @@ impl Fields {
 
     /// What a walk reads of every changed case.
     #[must_use]
-    pub fn walk(&self) -> Vec<&str> {
-        self.walk.iter().map(String::as_str).collect()
+    pub fn walk(&self, walk: Walk) -> Vec<&str> {
+        let recipients = match walk {
+            Walk::Referrals => Some(ASSOCIATED_USERS),
+            Walk::Decisions => None,
+        };
+        self.walk.iter().map(String::as_str).chain(recipients).collect()
     }
 }
 

@@ -10,6 +10,7 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
@@ -21,7 +22,7 @@ use crate::{
     decisions::NUMBER,
     health::{Leave, Sign},
     primero::{Page, Row, Trouble, text},
-    programme::Programme,
+    programme::{ASSOCIATED_USERS, Programme},
     reason::Reason,
     referral::{CaseKey, DeliveryId, System, Walk},
     schedule::{Due, Timetable},
@@ -294,7 +295,7 @@ async fn walk_module(programme: &Programme, walk: Walk, module: &str, walked: &m
     let mut walker = Walker::new(Position { cursor }, schedule.overlap, PER);
     let mut unreadable = Vec::new();
     while let Some(ask) = walker.request() {
-        let page = programme.primero.changed_cases(ask.since, ask.page, ask.per, module, &programme.fields.walk()).await?;
+        let page = programme.primero.changed_cases(ask.since, ask.page, ask.per, module, &programme.fields.walk(walk)).await?;
         let step = walker.page(&stamps(&page), page.per).map_err(|NotAsAsked| Trouble::FilterIgnored)?;
         let mut changed = Vec::new();
         for row in step.new.iter().filter_map(|index| page.rows.get(*index)) {
@@ -330,11 +331,14 @@ fn asks_something(programme: &Programme, walk: Walk, row: &Row) -> Result<bool, 
     match walk {
         Walk::Decisions => Ok(case.services().any(|service| text(service, NUMBER).is_some())),
         Walk::Referrals => {
-            let agencies = &programme.settings.referrals.implementing_agencies;
-            let concerns = case
-                .services()
-                .any(|service| listed(agencies, text(service, "service_implementing_agency")) || is_referred(service));
-            Ok(concerns || programme.spool.read(|reading| reading.watches(case.key))?)
+            let lists = &programme.settings.referrals;
+            let has_service = case.services().any(|service| {
+                listed(&lists.implementing_agencies, text(service, "service_implementing_agency")) || is_referred(service)
+            });
+            // A referral that was made on the case, and not on a service, marks none.
+            let associated = case.document.reveal().get(ASSOCIATED_USERS).and_then(Value::as_array).into_iter().flatten();
+            let concerns = has_service || associated.into_iter().any(|name| listed(&lists.recipients, name.as_str()));
+            Ok(concerns || programme.spool.read(|reading| Ok(reading.watches(case.key)? || reading.awaits_a_look(case.key)?))?)
         }
     }
 }

@@ -31,7 +31,8 @@ use crate::{
 /// How long a held errand waits before it is looked at again.
 const LOOK_AGAIN: chrono::TimeDelta = chrono::TimeDelta::minutes(30);
 
-/// A referral that leaves now, with what was just read.
+/// A referral that leaves now, with what was just read. A look has one at most: by the time that its post has ended, what was read
+/// says nothing any more about another.
 pub struct Leaving {
     /// Its errand, stored and marked as one that may have left; its lease is ours.
     pub delivery: Delivery,
@@ -60,8 +61,8 @@ impl Drop for Lease {
     }
 }
 
-/// Attempts the look; adds what leaves at once, also if it ends in trouble.
-pub async fn attempt(at: &mut Attempt, leaving: &mut Vec<Leaving>) -> Step<()> {
+/// Attempts the look; puts down what leaves at once, also if it ends in trouble.
+pub async fn attempt(at: &mut Attempt, leaving: &mut Option<Leaving>) -> Step<()> {
     let about = at.delivery.about.clone();
     let (Some(key), Some(walk)) = (about.case_key, about.walk) else { return Ok(()) };
     if !at.programme.runs(walk.flow()) {
@@ -107,7 +108,7 @@ async fn look_for_decisions(at: &mut Attempt, key: CaseKey) -> Step<()> {
     Ok(())
 }
 
-async fn look_for_referrals(at: &mut Attempt, key: CaseKey, leaving: &mut Vec<Leaving>) -> Step<()> {
+async fn look_for_referrals(at: &mut Attempt, key: CaseKey, leaving: &mut Option<Leaving>) -> Step<()> {
     let programme = at.programme.clone();
     let watched = at.state(programme.spool.read(|reading| reading.watched(key)))?;
     let read = programme.primero.case(key, &programme.fields.referrals()).await;
@@ -155,7 +156,7 @@ async fn look_for_referrals(at: &mut Attempt, key: CaseKey, leaving: &mut Vec<Le
         return if referrals.readable().iter().any(ours) { Err(held) } else { whole() };
     };
     for referral in referrals.readable() {
-        leaving.extend(judge(at, &case, &case_id, referral).await?);
+        judge(at, &case, &case_id, referral, leaving).await?;
     }
     whole()
 }
@@ -176,8 +177,11 @@ async fn note_near_miss(at: &Attempt, case: &Case, referrals: &Referrals) -> Ste
             && text(service, number).is_none()
             && !has_referral(service)
     };
-    // A referral that names none of them may be of any: it has an entry of its own.
-    let is_stray = |referral: &Referral| service_named(case, referral).is_none();
+    // A referral to UNHCR that names none of them may be of any: it has an entry of its own.
+    let is_stray = |referral: &Referral| {
+        let may_be_meant = referral.status == ReferralStatus::InProgress && consent::recipient_is_listed(lists, referral);
+        may_be_meant && service_named(case, referral).is_none()
+    };
     let has_stray = referrals.readable().iter().any(is_stray);
     let is_open = |service: &Document| {
         let saved = text(service, "service_response_day_time").and_then(|time| time.parse::<DateTime<Utc>>().ok());
@@ -211,7 +215,11 @@ async fn watch(at: &mut Attempt, case: &Case, referrals: &Referrals, sent: Deliv
         // Neither withdrawn nor over, as far as anybody knows.
         Sought::Unreadable => return Ok(()),
     };
-    let on_consent = sent.basis.is_none_or(|basis| basis == Basis::Consent);
+    // Where the ground on which it left is not stored, the referral itself says whether it was made without consent.
+    let on_consent = match sent.basis {
+        Some(basis) => basis == Basis::Consent,
+        None => referral.is_some_and(|referral| !referral.consent_overridden),
+    };
     let (withdrawn, over) = match referral.map(|referral| referral.status) {
         None => (Some(Reason::OutOfSight), false),
         Some(ReferralStatus::Revoked) => (Some(Reason::ReferralRevoked), true),
@@ -239,7 +247,7 @@ async fn tell_withdrawn(at: &Attempt, sent: Delivery, reason: Reason) -> Step<()
 }
 
 /// One referral of the case: ignored, withheld, held, owed, or leaving now.
-async fn judge(at: &mut Attempt, case: &Case, case_id: &CaseId, referral: &Referral) -> Step<Option<Leaving>> {
+async fn judge(at: &mut Attempt, case: &Case, case_id: &CaseId, referral: &Referral, leaving: &mut Option<Leaving>) -> Step<()> {
     let programme = at.programme.clone();
     let service = service_named(case, referral);
     let now = programme.clock.now();
@@ -259,61 +267,63 @@ async fn judge(at: &mut Attempt, case: &Case, case_id: &CaseId, referral: &Refer
             nothing_to_send(at, found.referral).await
         }
         // Made before our first day, and over: it was never ours to send.
-        consent::Verdict::Withheld(Reason::BeforeStart) if referral.status != ReferralStatus::InProgress => Ok(None),
-        consent::Verdict::Withheld(reason) => {
-            at.state(programme.spool.write(move |tx| tx.withhold(&found, reason)).await)?;
-            Ok(None)
-        }
+        consent::Verdict::Withheld(Reason::BeforeStart) if referral.status != ReferralStatus::InProgress => Ok(()),
+        consent::Verdict::Withheld(reason) => at.state(programme.spool.write(move |tx| tx.withhold(&found, reason)).await),
         consent::Verdict::Held(reason) => {
-            at.state(programme.spool.write(move |tx| tx.owe_held_referral(&found, reason, now + LOOK_AGAIN)).await)?;
-            Ok(None)
+            at.state(programme.spool.write(move |tx| tx.owe_held_referral(&found, reason, now + LOOK_AGAIN)).await)
         }
         // DTP knows a referral by its outgoing id alone; one that has none can never be told apart from another.
         consent::Verdict::MayLeave(_) if found.outgoing.is_none() => {
-            at.state(programme.spool.write(move |tx| tx.withhold(&found, Reason::ServiceNotNamed)).await)?;
-            Ok(None)
+            at.state(programme.spool.write(move |tx| tx.withhold(&found, Reason::ServiceNotNamed)).await)
         }
         consent::Verdict::MayLeave(basis) => {
             let service = Personal::new(service.cloned().unwrap_or_default());
-            leave(at, case, service, found, basis).await
+            leave(at, case, service, found, basis, leaving).await
         }
     }
 }
 
 /// Nothing of a referral is to be sent: what was withheld of it before asks nothing of anybody any more.
-async fn nothing_to_send(at: &Attempt, referral: ReferralId) -> Step<Option<Leaving>> {
+async fn nothing_to_send(at: &Attempt, referral: ReferralId) -> Step<()> {
     let spool = &at.programme.spool;
     let known = at.state(spool.read(|reading| reading.sending(referral)))?;
-    if known.newest.is_some_and(|newest| newest.state == State::Withheld) {
+    if known.newest.is_some_and(|newest| newest.state == State::Withheld && !newest.may_have_acted) {
         at.state(spool.write(move |tx| tx.nothing_to_send(referral)).await)?;
     }
-    Ok(None)
+    Ok(())
 }
 
-/// A referral may leave: now, if DTP is well and has a place free, else when its errand is lent.
-async fn leave(at: &mut Attempt, case: &Case, service: Personal<Document>, found: Found, basis: Basis) -> Step<Option<Leaving>> {
+/// A referral may leave: now, if it is the first of this look, and DTP is well and has a place free; else when its errand is lent.
+async fn leave(
+    at: &mut Attempt,
+    case: &Case,
+    service: Personal<Document>,
+    found: Found,
+    basis: Basis,
+    leaving: &mut Option<Leaving>,
+) -> Step<()> {
     let programme = at.programme.clone();
     let sending = at.state(programme.spool.read(|reading| reading.sending(found.referral)))?;
     if sending.taken || sending.newest.as_ref().is_some_and(|newest| newest.settled.is_none()) {
-        return Ok(None);
+        return Ok(());
     }
     let message = match message(at, case, &service).await {
         Ok(message) => message,
         Err(Verdict::Refused { reason, gaps, .. }) => {
-            refuse(at, found, reason, gaps).await?;
-            return Ok(None);
+            return refuse(at, found, reason, gaps).await;
         }
         Err(verdict) => return Err(verdict),
     };
     let well = programme.health()[System::Dtp as usize].leave(programme.clock.monotonic()) == Leave::All;
-    let place = if well { programme.place_at_dtp() } else { None };
+    let place = if well && leaving.is_none() { programme.place_at_dtp() } else { None };
     let basis = place.as_ref().map(|_| basis);
     let owed = at.state(programme.spool.write(move |tx| tx.owe_referral(&found, basis)).await)?;
     let service_type = text(service.reveal(), "service_type").map(str::to_owned);
-    Ok(owed.zip(place).map(|(delivery, place)| {
+    if let Some((delivery, place)) = owed.zip(place) {
         let lease = Lease { programme, id: delivery.id, place: Some(place) };
-        Leaving { delivery, message, service_type, lease }
-    }))
+        *leaving = Some(Leaving { delivery, message, service_type, lease });
+    }
+    Ok(())
 }
 
 /// A referral that cannot be mapped: a person must know, and DTP is told nothing.

@@ -5,7 +5,7 @@ use crate::{
     personal::Personal,
     primero::{Document, Trouble, text},
     reason::Reason,
-    referral::CaseId,
+    referral::{CaseId, Walk},
 };
 
 /// Attempts the delivery.
@@ -32,7 +32,7 @@ pub async fn attempt(at: &mut Attempt) -> Step<Verdict> {
 async fn service(at: &mut Attempt) -> Step<Option<Personal<Document>>> {
     let programme = at.programme.clone();
     let Some(key) = at.delivery.about.case_key.filter(|_| programme.mapping.delivered_reads_service()) else { return Ok(None) };
-    let read = programme.primero.case(key, &programme.fields.walk()).await;
+    let read = programme.primero.case(key, &programme.fields.walk(Walk::Decisions)).await;
     at.heard_primero(Names::OneRecord, &read);
     let case = match read {
         Err(Trouble::NotFound | Trouble::Forbidden) => return Ok(None),

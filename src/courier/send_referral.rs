@@ -50,7 +50,8 @@ pub async fn attempt(at: &mut Attempt) -> Step<Verdict> {
         consent::Verdict::NotOurs => return Ok(Verdict::NotNeeded(Reason::NothingToDo)),
         consent::Verdict::Withheld(reason) => {
             match reason {
-                Reason::ConsentMissing => withdrawn(at, Reason::ConsentWithdrawn),
+                // One that was made without consent left on another ground, and consent can not be taken back from it.
+                Reason::ConsentMissing if !referral.consent_overridden => withdrawn(at, Reason::ConsentWithdrawn),
                 Reason::CaseDisabled => withdrawn(at, Reason::CaseDisabled),
                 // Moved to another module: as if absent, and nothing tells which module.
                 Reason::ModuleNotListed if case.text("module_id").is_some_and(|module| module != programme.mapping.module()) => {

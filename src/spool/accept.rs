@@ -112,19 +112,34 @@ impl Tx<'_> {
             };
             let waiting = select(
                 self.connection,
-                "outgoing = ?1 AND errand = 'record_decision' AND settled IS NULL AND content = ?2",
-                &[&decision.outgoing.to_string(), &content],
+                "outgoing = ?1 AND errand = 'record_decision' AND settled IS NULL ORDER BY id",
+                &[&decision.outgoing.to_string()],
             )?;
-            if let Some(known) = waiting.first() {
+            if let Some(known) = waiting.iter().find(|waiting| waiting.about.content == Some(content)) {
                 let line = self.about(Event::Unchanged, known);
                 self.tell(line)?;
                 continue;
             }
+            self.replace_decisions(&decision.outgoing, waiting)?;
             let delivery = self.new_delivery(Errand::RecordDecision, about)?;
             self.store_parcel(delivery.id, ParcelKind::Decision, decision.parcel.reveal())?;
             self.put(&delivery)?;
             let line = self.about(Event::Received, &delivery);
             self.tell(line)?;
+        }
+        Ok(())
+    }
+
+    /// An old decision that still waits must not be written after a corrected one. It stays if it is being attempted, if its referral
+    /// was chosen, because then something of it may stand in Primero, and if two referrals were sent under this id: each may be meant.
+    fn replace_decisions(&mut self, outgoing: &OutgoingId, waiting: Vec<Delivery>) -> Result<(), Error> {
+        if waiting.is_empty() || self.reading().was_sent_twice(outgoing)? {
+            return Ok(());
+        }
+        for old in waiting {
+            if old.about.referral.is_none() && self.take(old.id) {
+                self.supersede(old, Reason::Replaced)?;
+            }
         }
         Ok(())
     }

@@ -134,13 +134,16 @@ impl Tx<'_> {
         }
     }
 
-    /// Puts a withdrawal on the list: once per referral and reason, for ever.
+    /// Puts a withdrawal on the list: once per referral and reason. What was told and dealt with before this errand was made says
+    /// nothing of it: it may have left since.
     pub fn list_withdrawal(&mut self, delivery: &Delivery, reason: Reason) -> Result<bool, Error> {
-        let mut statement = self
-            .connection
-            .prepare_cached("SELECT 1 FROM entries WHERE kind = ?1 AND (delivery = ?2 OR referral = ?4) AND reason = ?3")?;
+        let mut statement = self.connection.prepare_cached(
+            "SELECT 1 FROM entries WHERE kind = ?1 AND (delivery = ?2 OR referral = ?4) AND reason = ?3
+                AND (closed IS NULL OR delivery = ?2 OR made >= ?5)",
+        )?;
         let referral = delivery.about.referral.map(|id| id.0.into_bytes());
-        if statement.exists((Kind::WithdrawnAfterSend.code(), delivery.id.0, reason.code(), referral))? {
+        let made = delivery.made.timestamp_millis();
+        if statement.exists((Kind::WithdrawnAfterSend.code(), delivery.id.0, reason.code(), referral, made))? {
             return Ok(false);
         }
         self.insert_entry(Some(delivery.id), &delivery.about, &NewEntry::new(Kind::WithdrawnAfterSend, reason), None)?;

@@ -3,12 +3,14 @@
 
 use chrono::{DateTime, Utc};
 use rusqlite::OptionalExtension;
+use uuid::Uuid;
 
 use super::{
     Error, Reading, Tx,
     counters::Step,
     delivery::{About, Delivery, select},
     list::{Kind, NewEntry},
+    row::Cells,
     seal::Digest,
 };
 use crate::{
@@ -111,6 +113,20 @@ impl Reading<'_> {
         Ok(sent.into_iter().map(|(_, sent)| sent).collect())
     }
 
+    /// Whether two referrals were sent under an outgoing id, or may have been.
+    pub fn was_sent_twice(&self, outgoing: &OutgoingId) -> Result<bool, Error> {
+        // By the end of the case's id there is an index; Primero may write that id in upper case.
+        let mut statement = self.connection.prepare_cached(
+            "SELECT DISTINCT referral FROM deliveries
+             WHERE substr(case_id, -8) IN (substr(?1, -8), upper(substr(?1, -8))) AND case_id IS NOT NULL
+                AND outgoing = ?2 AND errand = 'send_referral' AND may_have_acted = 1 AND referral IS NOT NULL",
+        )?;
+        let rows = statement.query_map((outgoing.case().as_str(), outgoing.to_string()), |row| Cells::of(row).uuid())?;
+        let sent: Vec<Option<Uuid>> = rows.collect::<Result<_, _>>()?;
+        let sent: Vec<ReferralId> = sent.into_iter().flatten().map(ReferralId).collect();
+        Ok(self.sent_under(outgoing, &sent)?.len() > 1)
+    }
+
     /// The open report of a decision about a number that nobody attempts now.
     pub fn open_report(&self, number: &InterventionNumber) -> Result<Option<Delivery>, Error> {
         let open = select(
@@ -205,7 +221,7 @@ impl Tx<'_> {
         if taken || open || ended {
             return Ok(None);
         }
-        let mut delivery = self.new_delivery(Errand::SendReferral, about(found))?;
+        let mut delivery = self.new_sending(found, newest.as_ref())?;
         if let Some(basis) = leaves_now {
             delivery.may_have_acted = true;
             delivery.basis = Some(basis);
@@ -219,6 +235,13 @@ impl Tx<'_> {
             self.told.held_back.push(delivery.id);
         }
         Ok(Some(delivery))
+    }
+
+    /// A new errand to send a referral. Whether an earlier one may have left is not forgotten.
+    fn new_sending(&mut self, found: &Found, newest: Option<&Delivery>) -> Result<Delivery, Error> {
+        let mut delivery = self.new_delivery(Errand::SendReferral, about(found))?;
+        delivery.may_have_acted = newest.is_some_and(|newest| newest.may_have_acted);
+        Ok(delivery)
     }
 
     /// Marks, durably and before the post, that a referral may have left.
@@ -244,7 +267,7 @@ impl Tx<'_> {
             // What is open is judged when it is sent; what a person or time has ended stays ended.
             Some(newest) if newest.state == State::NotNeeded && newest.reason == Some(Reason::NothingToDo) => {
                 // It did not concern us then, and does now.
-                self.withhold_anew(found, reason)
+                self.withhold_anew(found, reason, Some(&newest))
             }
             Some(newest) if newest.state != State::Withheld => Ok(()),
             Some(newest) if newest.reason == Some(reason) => Ok(()),
@@ -253,12 +276,12 @@ impl Tx<'_> {
                 newest.store(self.connection)?;
                 self.tell_withheld(&newest, reason)
             }
-            None => self.withhold_anew(found, reason),
+            None => self.withhold_anew(found, reason, None),
         }
     }
 
-    fn withhold_anew(&mut self, found: &Found, reason: Reason) -> Result<(), Error> {
-        let mut delivery = self.new_delivery(Errand::SendReferral, about(found))?;
+    fn withhold_anew(&mut self, found: &Found, reason: Reason, newest: Option<&Delivery>) -> Result<(), Error> {
+        let mut delivery = self.new_sending(found, newest)?;
         (delivery.state, delivery.reason, delivery.settled) = (State::Withheld, Some(reason), Some(self.now));
         self.put(&delivery)?;
         self.count(&delivery, Step::Ended(State::Withheld), None);
@@ -271,11 +294,15 @@ impl Tx<'_> {
         self.tell(line)
     }
 
-    /// A referral that was not sent and is over in Primero asks nothing of anybody any more.
+    /// A referral that was withheld and never left asks nothing of anybody any more. If it does again, it is told anew.
     pub fn nothing_to_send(&mut self, referral: ReferralId) -> Result<(), Error> {
         let Sending { newest, .. } = self.reading().sending(referral)?;
         match newest {
-            Some(newest) if newest.settled.is_some() && !newest.may_have_acted => self.unlist(newest.id, &[Kind::Withheld]),
+            Some(mut newest) if newest.state == State::Withheld && !newest.may_have_acted => {
+                (newest.state, newest.reason) = (State::NotNeeded, Some(Reason::NothingToDo));
+                newest.store(self.connection)?;
+                self.unlist(newest.id, &[Kind::Withheld])
+            }
             Some(_) | None => Ok(()),
         }
     }

@@ -85,6 +85,14 @@ impl Reading<'_> {
         Ok(reason.and_then(|code| Reason::from_code(&code)))
     }
 
+    /// Whether something of this case is on the list that leaves it by itself when a look finds the case put right.
+    pub fn awaits_a_look(&self, key: CaseKey) -> Result<bool, Error> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT 1 FROM entries WHERE kind IN ('near_miss', 'withheld') AND case_key = ?1 AND closed IS NULL",
+        )?;
+        Ok(statement.exists([key.0.into_bytes()])?)
+    }
+
     /// Whether the list says that the disk is nearly full.
     pub fn is_disk_nearly_full(&self) -> Result<bool, Error> {
         Ok(self.open_of(Kind::DiskNearlyFull)?.is_some())

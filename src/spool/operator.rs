@@ -175,6 +175,12 @@ impl Tx<'_> {
         self.tell_operator(who, &delivery, None)?;
         again.id = DeliveryId(self.next_number());
         self.put(&again)?;
+        self.connection
+            .prepare_cached(
+                "UPDATE deliveries SET released_by = (SELECT released_by FROM deliveries WHERE id = ?2) WHERE id = ?1",
+            )
+            .and_then(|mut statement| statement.execute((again.id.0, delivery.id.0)))
+            .map_err(Error::from)?;
         self.count(&again, Step::Made, None);
         self.unlist(delivery.id, &[Kind::Withheld, Kind::Refused, Kind::Stopped])?;
         Ok(again.id)
@@ -337,7 +343,6 @@ impl Tx<'_> {
             written: false,
             new_case: None,
             behind: None,
-            basis: None,
             watched: None,
             late: false,
             ..old.clone()
@@ -351,7 +356,7 @@ impl Tx<'_> {
                     }
                     newer(old, newest)?;
                 }
-                // Gaps are found afresh. Whether it may have left before is not forgotten.
+                // Gaps are found afresh. Whether and on what ground it may have left, and what a person decided, is not forgotten.
                 again.gaps.clear();
             }
             Errand::ReportDecision | Errand::SendFeedback => {

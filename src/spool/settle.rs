@@ -15,7 +15,7 @@ use crate::{
     activity::{Activity, Event, Outcome},
     mapping::Gap,
     reason::Reason,
-    referral::{Decision, DeliveryId, Errand, ReferralId, State},
+    referral::{Decision, DeliveryId, Errand, InterventionNumber, ReferralId, State},
 };
 
 /// What an attempt leaves behind.
@@ -211,6 +211,7 @@ impl Tx<'_> {
             (Errand::ReportDecision, Some(number), _) => {
                 let status = about.decision.unwrap_or(Decision::Accepted);
                 self.know_status(number, about.case_key, status)?;
+                self.unlist_refused_reports(number)?;
                 self.decided(delivery)
             }
             (Errand::RecordDecision, ..) => self.decided(delivery),
@@ -300,7 +301,7 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// A referral that left, or may have left, was withdrawn: said once per referral and reason.
+    /// A referral that left, or may have left, was withdrawn: said once per referral and reason, and anew of what was sent after it was dealt with.
     /// What is listed is the errand that sent it, whichever errand noticed.
     pub fn withdrawn(&mut self, delivery: &Delivery, reason: Reason) -> Result<(), Error> {
         let sent = match delivery.about.referral {
@@ -360,6 +361,19 @@ impl Tx<'_> {
         } else {
             Standing::Idle
         }
+    }
+
+    /// DTP took the report of a decision: that it refused earlier ones about this number is past.
+    fn unlist_refused_reports(&mut self, number: &InterventionNumber) -> Result<(), Error> {
+        let refused = super::delivery::select(
+            self.connection,
+            "intervention = ?1 AND errand = 'report_decision' AND state = 'refused'",
+            &[&number.as_str()],
+        )?;
+        for report in refused {
+            self.unlist(report.id, &[Kind::Refused])?;
+        }
+        Ok(())
     }
 
     /// DTP took a referral: what was said about earlier errands of it is past, and only this one is watched.

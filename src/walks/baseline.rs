@@ -42,7 +42,10 @@ async fn learn(programme: &Programme) -> Result<Learnt, WalkError> {
     let mut walker = Walker::new(Position { cursor: DateTime::UNIX_EPOCH }, settings.overlap, PER);
     let module = programme.mapping.module();
     while let Some(ask) = walker.request() {
-        let page = programme.primero.changed_cases(ask.since, ask.page, ask.per, module, &programme.fields.walk()).await?;
+        let page = programme
+            .primero
+            .changed_cases(ask.since, ask.page, ask.per, module, &programme.fields.walk(Walk::Decisions))
+            .await?;
         let step = walker.page(&super::stamps(&page), page.per).map_err(|NotAsAsked| Trouble::FilterIgnored)?;
         // What cannot be read would be told to UNHCR later as if it were new, so a baseline is whole or none.
         let cases = page.rows.into_iter().map(|row| match row {

@@ -11,7 +11,7 @@ use referrald::{
     referral::Walk,
     sandbox::{
         Endpoint, Fault, Rule,
-        primero::{CASE_WORKER, NewReferral},
+        primero::{CASE_WORKER, NewReferral, OTHER_CASE_WORKER, UNHCR},
         stage::write_secret,
     },
     spool::list::Kind,
@@ -278,6 +278,55 @@ async fn a_service_that_was_saved_and_not_referred_is_told_when_there_was_time_t
     world.walk(Walk::Referrals).await;
     assert_eq!(world.list(), Vec::<String>::new());
     world.end().await;
+}
+
+#[tokio::test]
+async fn what_is_not_for_unhcr_any_more_leaves_the_list_though_nothing_in_the_case_concerns_us() {
+    let world = World::new().await;
+    let staff = world.stage.primero.staff(CASE_WORKER);
+    let unhcr = || NewReferral::to(UNHCR);
+    // A service that was saved for UNHCR, and one that was referred to its account for another agency and then put right.
+    let [missed, half] = [service(json!({})), service(json!({ "service_implementing_agency": "OTHER" }))].map(|item| {
+        let case = world.register(json!({}));
+        (case, staff.add_service(case, item))
+    });
+    let referral = staff.refer(half.0, unhcr().for_service("alternative_care", &half.1.to_string())).unwrap();
+    world.walk(Walk::Referrals).await;
+    assert_eq!(world.list(), ["near_miss service_without_referral", "withheld implementing_agency_not_listed"]);
+    world.pass(HOUR).await;
+    staff.edit_service(missed.0, missed.1, json!({ "service_implementing_agency": "OTHER" }));
+    staff.revoke(referral);
+    staff.edit_service(half.0, half.1, json!({ "service_status_referred": false }));
+    world.walk(Walk::Referrals).await;
+    assert_eq!(world.list(), Vec::<String>::new());
+    // And from then on nobody looks at them again.
+    let looks = || world.stage.primero.log().count(Endpoint::GetCase);
+    let before = looks();
+    world.pass(HOUR).await;
+    for (case, _) in [missed, half] {
+        staff.edit(case, json!({ "name_nickname": "Later" }));
+    }
+    world.walk(Walk::Referrals).await;
+    assert_eq!(looks(), before);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_referral_that_names_no_service_hides_a_service_without_one_only_if_it_may_be_meant() {
+    for (to, revoked, hides) in [(OTHER_CASE_WORKER, false, false), (UNHCR, true, false), (UNHCR, false, true)] {
+        let world = World::new().await;
+        let staff = world.stage.primero.staff(CASE_WORKER);
+        let case = world.register(json!({}));
+        staff.add_service(case, service(json!({})));
+        let referral = staff.refer(case, NewReferral::to(to)).unwrap();
+        if revoked {
+            staff.revoke(referral);
+        }
+        world.walk(Walk::Referrals).await;
+        let told = if hides { "withheld service_not_named" } else { "near_miss service_without_referral" };
+        assert_eq!(world.list(), [told], "{to}, revoked {revoked}");
+        world.end().await;
+    }
 }
 
 #[tokio::test]

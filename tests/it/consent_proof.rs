@@ -8,10 +8,11 @@
 use std::{
     fmt::Debug,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use referrald::{
-    referral::Walk,
+    referral::{Errand, Walk},
     sandbox::{
         Asked, Endpoint, Fault, Gate, Rule,
         primero::{CASE_WORKER, Document, GENDER_BASED_VIOLENCE, SimulatedPrimero, Standing},
@@ -288,6 +289,34 @@ async fn whatever_is_withdrawn_and_whenever_nothing_leaves_that_was_shown_as_one
     }
     assert_eq!(differing, Vec::<String>::new(), "{:#?}", differing);
     println!("{} changes at {} moments: leaked 0", CHANGES.len(), MOMENTS.len());
+}
+
+/// Two referrals of one case may leave, and the post of the first takes long. What was read before it lets nobody else go.
+#[tokio::test]
+async fn a_second_referral_of_a_case_is_not_let_go_by_what_was_read_before_the_first() {
+    let world = World::new().await;
+    let first = child_referred(&world, json!({}));
+    refer_service(&world, first.case, json!({ "service_type": "food" }));
+    let (post, read) = (Gate::closed(), Gate::closed());
+    world.stage.dtp.faults().plant(Rule::on(Endpoint::DtpReferral).once(), Fault::hold(&post));
+    world.stage.primero.faults().plant(Rule::on(Endpoint::GetCase).skip(1).once(), Fault::hold(&read));
+    world.try_walk(Walk::Referrals).await.unwrap();
+    post.arrived(1).await;
+
+    world.clock.advance(Duration::from_millis(1));
+    world.stage.primero.staff(CASE_WORKER).edit(first.case, json!({ "disclosure_other_orgs": false }));
+    read.open();
+    world.try_walk(Walk::Referrals).await.unwrap();
+    while world.unsettled().iter().any(|delivery| delivery.errand == Errand::Look) {
+        tokio::task::yield_now().await;
+    }
+    post.open();
+    world.settle().await;
+    world.pass(HOUR).await;
+    assert_eq!(sent_ids(&world).len(), 1);
+    assert!(world.list().contains(&"withdrawn_after_send consent_withdrawn".to_owned()), "{:?}", world.list());
+    assert!(world.list().contains(&"withheld consent_missing".to_owned()), "{:?}", world.list());
+    end(world).await;
 }
 
 /// What was withdrawn may come back. It leaves then, once, unless it has left.

@@ -410,3 +410,23 @@ async fn what_dtp_has_makes_no_errand_when_the_case_changes_otherwise() {
     assert_eq!(world.events(), Vec::<String>::new());
     world.end().await;
 }
+
+#[tokio::test]
+async fn reports_that_dtp_refused_leave_the_list_when_a_later_one_is_taken() {
+    let world = World::new().await;
+    let child = child_from_unhcr(&world).await;
+    let fault = world.stage.dtp.faults().plant(Rule::on(Endpoint::DtpDecision), Fault::status(400));
+    decide(&world, child, "accepted");
+    world.walk(Walk::Decisions).await;
+    world.clock.advance(HOUR);
+    world.stage.primero.staff(CASE_WORKER).edit(child.0, json!({ "name_nickname": "Later" }));
+    world.walk(Walk::Decisions).await;
+    assert_eq!(world.list(), ["refused refused_by_dtp"; 2]);
+    fault.pull();
+    world.clock.advance(HOUR);
+    world.stage.primero.staff(CASE_WORKER).edit(child.0, json!({ "name_nickname": "Later still" }));
+    world.walk(Walk::Decisions).await;
+    assert_eq!(statuses(&world), ["acknowledged"]);
+    assert_eq!(world.list(), Vec::<String>::new());
+    world.end().await;
+}

@@ -470,3 +470,61 @@ async fn a_waiting_decision_survives_a_restart() {
     assert_eq!(writes(&world), 1);
     world.end().await;
 }
+
+#[tokio::test]
+async fn a_corrected_decision_takes_the_place_of_one_that_waits() {
+    for (old, new, stands) in [(REJECTED, ACCEPTED, Standing::Accepted), (ACCEPTED, REJECTED, Standing::Rejected)] {
+        let mut world = World::new().await;
+        let child = child_sent(&world).await;
+        world.stage.primero.go_down().await;
+        for code in [old, new, new] {
+            world.decide(json!([decision(&child.outgoing(&world), code, json!({}))])).await;
+        }
+        assert_eq!(world.events().iter().filter(|event| *event == "superseded replaced").count(), 1);
+        world.stage.primero.come_up().await.unwrap();
+        world.pass(HOUR).await;
+        assert_eq!((standing(&world, child), writes(&world)), (stands, 1));
+        assert_eq!(world.list(), Vec::<String>::new());
+        world.restart().await;
+        world.end().await;
+    }
+}
+
+#[tokio::test]
+async fn a_corrected_decision_takes_the_place_of_one_that_is_held() {
+    let world = World::new().await;
+    let child = child_sent(&world).await;
+    world.decide(json!([decision(&child.outgoing(&world), "125089999", json!({}))])).await;
+    assert_eq!(world.list(), ["held unknown_decision_code"]);
+    world.decide(json!([decision(&child.outgoing(&world), ACCEPTED, json!({}))])).await;
+    assert_eq!(standing(&world, child), Standing::Accepted);
+    assert_eq!(world.list(), Vec::<String>::new());
+    world.end().await;
+}
+
+#[tokio::test]
+async fn of_two_sendings_under_one_id_no_decision_takes_the_place_of_another() {
+    let world = World::new().await;
+    let (_, second) = referred_twice(&world).await;
+    world.stage.primero.go_down().await;
+    for code in [REJECTED, ACCEPTED] {
+        world.decide(json!([decision(&second.outgoing(&world), code, json!({}))])).await;
+    }
+    assert_eq!(world.unsettled().len(), 2);
+    assert!(!world.heard(Event::Superseded));
+    world.end_whatever().await;
+}
+
+#[tokio::test]
+async fn a_decision_that_may_have_been_written_stays_and_a_person_sees_both() {
+    let world = World::new().await;
+    let child = child_sent(&world).await;
+    world.stage.primero.faults().plant(Rule::on(Endpoint::PatchReferral).once(), Fault::cut().after_effect());
+    for code in [REJECTED, ACCEPTED] {
+        world.decide(json!([decision(&child.outgoing(&world), code, json!({}))])).await;
+    }
+    world.pass(HOUR).await;
+    assert_eq!(standing(&world, child), Standing::Rejected);
+    assert_eq!(world.list(), ["conflict conflict"]);
+    world.end().await;
+}

@@ -243,7 +243,7 @@ async fn a_walk_asks_for_no_more_than_it_needs_and_in_the_form_primero_understan
             (text("last_updated_at"), text("2019-12-31T21:00:00.000Z..")),
             (text("order_by"), text("last_updated_at")),
             (text("order"), text("asc")),
-            (text("fields"), text("case_id,services_section,module_id")),
+            (text("fields"), text("case_id,services_section,associated_user_names,module_id")),
         ]]
     );
     world.end().await;

@@ -9,6 +9,7 @@ use referrald::{
         Endpoint, Fault, Gate, Rule,
         primero::{CASE_WORKER, UNHCR},
     },
+    spool::operator::{Stopped, Stopping},
 };
 use serde_json::json;
 
@@ -292,5 +293,66 @@ async fn a_referral_that_was_revoked_and_told_is_watched_no_longer() {
         world.pass(DAY).await;
     }
     assert_eq!(reads(), before);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn that_it_may_have_left_is_not_forgotten_when_consent_returns() {
+    let world = World::new().await;
+    world.stage.dtp.faults().plant(Rule::on(Endpoint::DtpReferral).once(), Fault::cut().after_effect());
+    let child = child_referred(&world, json!({}));
+    world.walk(Walk::Referrals).await;
+    withdraw(&world, child, "consent");
+    world.pass(MINUTE).await;
+    assert_eq!(world.list(), ["withheld consent_missing", "withdrawn_after_send consent_withdrawn"]);
+
+    // DTP is unwell with others, so nothing is posted when consent returns.
+    world.stage.dtp.go_down().await;
+    for _ in 0..3 {
+        child_referred(&world, json!({}));
+    }
+    world.walk(Walk::Referrals).await;
+    world.clock.advance(Duration::from_millis(1));
+    world.stage.primero.staff(CASE_WORKER).edit(child.case, json!({ "disclosure_other_orgs": true }));
+    world.walk(Walk::Referrals).await;
+    let waiting = super::sendings(&world);
+    let waiting = waiting.iter().find(|waiting| waiting.about.referral.unwrap().0 == child.referral).unwrap();
+    assert_eq!(waiting.attempts, 0);
+    // So whoever gives it up is told to ask UNHCR first whether it arrived.
+    let (id, spool) = (waiting.id, &world.daemon().programme().spool);
+    let stopped = spool.operate(move |tx| tx.stop(id, Stopping::SentOtherwise, "a test")).await.unwrap();
+    assert_eq!(stopped, Stopped::MayStand(id));
+    world.end_whatever().await;
+}
+
+#[tokio::test]
+async fn a_withdrawal_after_a_second_sending_is_told_though_the_first_was_dealt_with() {
+    let world = World::new().await;
+    world.stage.dtp.faults().plant(Rule::on(Endpoint::DtpReferral).once(), Fault::cut().after_effect());
+    let child = child_referred(&world, json!({}));
+    world.walk(Walk::Referrals).await;
+    withdraw(&world, child, "consent");
+    world.pass(MINUTE).await;
+    assert_eq!(world.list(), ["withheld consent_missing", "withdrawn_after_send consent_withdrawn"]);
+    let (told, informed) = (world.entries()[1].id, world.clock.now().date_naive());
+    let spool = &world.daemon().programme().spool;
+    spool.operate(move |tx| tx.resolve_by_hand(told, "focal_point", Some(informed), "a test")).await.unwrap();
+
+    world.pass(HOUR).await;
+    let staff = world.stage.primero.staff(CASE_WORKER);
+    staff.edit(child.case, json!({ "disclosure_other_orgs": true }));
+    world.walk(Walk::Referrals).await;
+    assert_eq!(sent_ids(&world), [child.outgoing(&world), child.outgoing(&world)]);
+    assert_eq!(world.list(), Vec::<String>::new());
+    world.pass(HOUR).await;
+    world.forget();
+    withdraw(&world, child, "consent");
+    world.walk(Walk::Referrals).await;
+    assert_told_once(&world, "consent_withdrawn");
+    // That is dealt with, too, and now nothing is sent any more.
+    let (told, informed) = (world.entries()[0].id, world.clock.now().date_naive());
+    spool.operate(move |tx| tx.resolve_by_hand(told, "focal_point", Some(informed), "a test")).await.unwrap();
+    world.pass(DAY).await;
+    assert_eq!(world.list(), Vec::<String>::new());
     world.end().await;
 }

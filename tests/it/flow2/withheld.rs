@@ -328,5 +328,32 @@ async fn what_was_withheld_leaves_the_list_when_it_is_corrected_to_concern_someb
     world.walk(Walk::Referrals).await;
     assert_eq!(world.list(), Vec::<String>::new());
     assert_eq!(sent_ids(&world), Vec::<String>::new());
+
+    // It concerns UNHCR again, for the same reason: it is told anew.
+    world.clock.advance(HOUR);
+    staff.edit_service(case, item, json!({ "service_implementing_agency": "UNHCR" }));
+    world.walk(Walk::Referrals).await;
+    assert_eq!(world.list(), ["withheld recipient_not_listed"]);
+    assert_eq!(world.events(), ["withheld recipient_not_listed"; 2]);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_referral_on_a_case_without_any_service_for_unhcr_is_seen() {
+    let world = World::new().await;
+    let staff = world.stage.primero.staff(CASE_WORKER);
+    let [to_unhcr, to_others] = [UNHCR, OTHER_CASE_WORKER].map(|recipient| {
+        let case = world.register(json!({}));
+        (case, staff.refer(case, NewReferral::to(recipient)).unwrap())
+    });
+    assert_withheld(&world, "service_not_named").await;
+    assert_eq!(world.stage.primero.log().count_naming(Endpoint::GetCase, to_others.0), 0);
+
+    // Taken back, and so nobody's concern any more, though nothing in the case tells of it.
+    world.clock.advance(HOUR);
+    staff.revoke(to_unhcr.1);
+    staff.edit(to_unhcr.0, json!({ "name_nickname": "Later" }));
+    world.walk(Walk::Referrals).await;
+    assert_eq!(world.list(), Vec::<String>::new());
     world.end().await;
 }
