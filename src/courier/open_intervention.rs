@@ -138,29 +138,21 @@ async fn match_case(at: &mut Attempt, draft: &CaseDraft) -> Step<Matched> {
         None => Vec::new(),
     };
     let by_number = find(at, &identity.person_number, number).await?;
-    if by_id.len() > 1 || by_number.len() > 1 {
-        return Err(Verdict::held(Reason::Several));
-    }
-    let given = draft.given_case_id.is_some();
-    let case = match (by_id.into_iter().next(), by_number.into_iter().next()) {
-        (Some(by_id), Some(by_number)) if by_id.key != by_number.key => return Err(Verdict::held(Reason::Several)),
-        // The two answers tell the one case differently: one of them is no longer so.
-        (Some(by_id), Some(by_number)) if !stands_as_matched(at, &by_id, &by_number) => {
-            return Err(Verdict::later(Reason::CaseChanged));
-        }
-        (None, Some(_)) if given => return Err(Verdict::held(Reason::IdentifiersDiffer)),
-        (_, Some(case)) => case,
-        (Some(case), None) if case.text(&identity.person_number).is_none() => {
-            // It would get a number that somebody else may carry.
-            nobody_is_similar(at, number, &identity.person_number).await?;
-            case
-        }
-        (Some(_), None) => return Err(Verdict::held(Reason::IdentifiersDiffer)),
-        (None, None) => {
+    let shows_ours = by_id.iter().chain(&by_number).any(|case| service_of(at, case, draft).is_some());
+    let case = match the_one(at, draft, by_id, by_number).await {
+        Ok(Some(case)) => case,
+        Ok(None) => {
             settle_doubt(at, draft, None).await?;
             nobody_is_similar(at, number, &identity.person_number).await?;
             return Ok(Matched::None);
         }
+        // Which child is meant is for a person to say; whether something of ours stands is not: only where nothing does may UNHCR
+        // hear of it in time, and a corrected post take its place.
+        Err(held @ Verdict::Held { .. }) if !shows_ours => match settle_doubt(at, draft, None).await {
+            Ok(_) | Err(Verdict::Held { .. }) => return Err(held),
+            Err(trouble) => return Err(trouble),
+        },
+        Err(verdict) => return Err(verdict),
     };
     let case = match service_of(at, &case, draft) {
         None => settle_doubt(at, draft, Some(&case)).await?.unwrap_or(case),
@@ -171,6 +163,29 @@ async fn match_case(at: &mut Attempt, draft: &CaseDraft) -> Step<Matched> {
         Ok(Matched::One(Box::new(case)))
     } else {
         Err(Verdict::Held { reason: Reason::IdentityDiffers, fields, status: None })
+    }
+}
+
+/// The one case that both searches allow, or none; held if they do not say which.
+async fn the_one(at: &mut Attempt, draft: &CaseDraft, by_id: Vec<Case>, by_number: Vec<Case>) -> Step<Option<Case>> {
+    if by_id.len() > 1 || by_number.len() > 1 {
+        return Err(Verdict::held(Reason::Several));
+    }
+    let field = at.programme.mapping.identity().person_number.clone();
+    let given = draft.given_case_id.is_some();
+    match (by_id.into_iter().next(), by_number.into_iter().next()) {
+        (Some(by_id), Some(by_number)) if by_id.key != by_number.key => Err(Verdict::held(Reason::Several)),
+        // The two answers tell the one case differently: one of them is no longer so.
+        (Some(by_id), Some(by_number)) if !stands_as_matched(at, &by_id, &by_number) => Err(Verdict::later(Reason::CaseChanged)),
+        (None, Some(_)) if given => Err(Verdict::held(Reason::IdentifiersDiffer)),
+        (_, Some(case)) => Ok(Some(case)),
+        (Some(case), None) if case.text(&field).is_none() => {
+            // It would get a number that somebody else may carry.
+            nobody_is_similar(at, draft.person_number.reveal(), &field).await?;
+            Ok(Some(case))
+        }
+        (Some(_), None) => Err(Verdict::held(Reason::IdentifiersDiffer)),
+        (None, None) => Ok(None),
     }
 }
 

@@ -16,7 +16,7 @@ use crate::{
     activity::{Activity, Event},
     personal::Personal,
     reason::Reason,
-    referral::{CaseId, DeliveryId, Errand, InterventionNumber, OutgoingId},
+    referral::{CaseId, DeliveryId, Errand, InterventionNumber, OutgoingId, State},
 };
 
 /// An intervention as it arrived.
@@ -76,6 +76,9 @@ impl Tx<'_> {
             Ruling::Behind => {
                 let old = newest.as_ref().map(|old| old.behind.unwrap_or(old.id));
                 self.admit(about, old, false, arrived.parcel.reveal())?;
+                if let Some(old) = old {
+                    self.look_now(old)?;
+                }
             }
             Ruling::Replace => {
                 let behind = newest.as_ref().and_then(|old| old.behind);
@@ -207,6 +210,15 @@ impl Tx<'_> {
         self.put(&delivery)?;
         let line = self.about(Event::Received, &delivery);
         self.tell(line)
+    }
+
+    /// Something waits behind this delivery: what is held is looked at now, as nothing may stand in the way any more.
+    fn look_now(&mut self, id: DeliveryId) -> Result<(), Error> {
+        let held = self.delivery(id)?.filter(|delivery| delivery.state == State::Held);
+        match held {
+            Some(held) if self.take(id) => self.put(&Delivery { due: self.now, ..held }),
+            Some(_) | None => Ok(()),
+        }
     }
 
     fn warn_of_change(&mut self, about: &About, kind: Kind, reason: Reason) -> Result<(), Error> {
