@@ -111,15 +111,29 @@ async fn clear_doubt_of_unmappable(at: &mut Attempt, rows: &[Document]) -> Step<
         return Ok(());
     }
     let number = at.delivery.about.intervention.clone();
-    let standing = match at.programme.mapping.person_number(rows) {
+    let number = number.as_ref().map_or("", |number| number.as_str());
+    let mut standing = match at.programme.mapping.person_number(rows) {
         Some(person) => {
             let field = at.programme.mapping.identity().person_number.clone();
             let found = find(at, &field, person.reveal()).await?;
-            found.iter().any(|case| services_with(at, case, number.as_ref().map_or("", |number| number.as_str())))
+            found.iter().any(|case| services_with(at, case, number))
         }
-        // Without a person number nothing was ever matched or written.
+        // Without a person number nothing was ever matched or written for this content.
         None => false,
     };
+    // Where this, or what was given up before it, may have written: whatever number that case carries.
+    if let Some(key) = at.delivery.about.case_key.filter(|_| !standing) {
+        let programme = at.programme.clone();
+        let read = programme.primero.case(key, &programme.fields.flow1()).await;
+        at.heard_primero(Names::OneRecord, &read);
+        standing = match read {
+            Err(Trouble::NotFound) => false,
+            other => {
+                let case = at.primero(Names::OneRecord, other)?;
+                services_with(at, &case, number)
+            }
+        };
+    }
     at.delivery.may_have_acted = standing;
     Ok(())
 }
@@ -261,6 +275,7 @@ async fn create(at: &mut Attempt, draft: &CaseDraft) -> Step<bool> {
     let mut document = draft.new_case.reveal().clone();
     document.insert("id".to_owned(), json!(key.to_string()));
     document.insert("services_section".to_owned(), json!([draft.service.reveal()]));
+    store_case(at, key).await?;
     let created = programme.primero.create(&document).await;
     at.heard_primero(Names::Nothing, &created);
     let unclear = match created {
@@ -333,11 +348,16 @@ async fn add_service(at: &mut Attempt, case: &Case, draft: &CaseDraft) -> Step<b
     }
     let Some(mut document) = missing_identity(at, case, draft).await? else { return Ok(false) };
     document.insert("services_section".to_owned(), json!([draft.service.reveal()]));
-    // Stored before anything is written: after a crash this case is read, whatever number it carries by then.
-    at.delivery.about.case_key = Some(case.key);
-    let writing = at.delivery.clone();
-    at.state(programme.spool.write(move |tx| tx.store_references(&writing)).await)?;
+    store_case(at, case.key).await?;
     patch(at, case.key, &document).await
+}
+
+/// Stores, before anything is written, where: after a crash, or when it is given up, this case is read, whatever number it carries
+/// by then and whoever a corrected post is about.
+async fn store_case(at: &mut Attempt, key: CaseKey) -> Step<()> {
+    at.delivery.about.case_key = Some(key);
+    let writing = at.delivery.clone();
+    at.state(at.programme.spool.write(move |tx| tx.store_references(&writing)).await)
 }
 
 /// Identity values that the case lacks and our role is known to read: only then is "empty" known to be empty.

@@ -70,8 +70,9 @@ impl Tx<'_> {
         let newest = self.newest(number, None)?;
         match self.ruling(number, content, person, newest.as_ref(), None)? {
             Ruling::New => {
-                let may_stand = newest.as_ref().is_some_and(|old| old.may_have_acted || old.written);
-                self.admit(about, None, may_stand, arrived.parcel.reveal())?;
+                let given_up = newest.as_ref().filter(|old| old.may_have_acted || old.written);
+                let about = About { case_key: given_up.and_then(|old| old.about.case_key), ..about };
+                self.admit(about, None, given_up.is_some(), arrived.parcel.reveal())?;
             }
             Ruling::Behind => {
                 let old = newest.as_ref().map(|old| old.behind.unwrap_or(old.id));
@@ -138,8 +139,11 @@ impl Tx<'_> {
         let newest = self.newest(&number, Some(new.id))?;
         match self.ruling(&number, content, new.about.person, newest.as_ref(), Some(old.id))? {
             Ruling::New => {
-                // What was given up may have left something in Primero.
-                new.may_have_acted |= newest.as_ref().is_some_and(|old| old.may_have_acted || old.written);
+                // What was given up may have left something in Primero: where that would stand is looked for, whoever is meant now.
+                if let Some(given_up) = newest.as_ref().filter(|old| old.may_have_acted || old.written) {
+                    new.may_have_acted = true;
+                    new.about.case_key = given_up.about.case_key;
+                }
                 new.behind = None;
                 self.put(&new)
             }
