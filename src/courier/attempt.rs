@@ -276,6 +276,10 @@ fn conclusion(programme: &Programme, delivery: &Delivery, verdict: Verdict, now:
             let pause = programme.pause(delivery.attempts.saturating_sub(1));
             Conclusion::Later { reason, due: by(now + retry_after.unwrap_or_default().max(pause)) }
         }
+        // What only reads in a system is not kept from trying again by that system's being blocked.
+        Verdict::Blocked { system, reason, .. } if !delivery.errand.needs(system) => {
+            Conclusion::Later { reason, due: by(now + programme.pause(delivery.attempts.saturating_sub(1))) }
+        }
         Verdict::Blocked { reason, .. } => Conclusion::Blocked { reason },
         Verdict::Held { reason, .. } => {
             // The clock of a held intervention runs from now, if it was not held before.

@@ -111,15 +111,29 @@ async fn clear_doubt_of_unmappable(at: &mut Attempt, rows: &[Document]) -> Step<
         return Ok(());
     }
     let number = at.delivery.about.intervention.clone();
-    let standing = match at.programme.mapping.person_number(rows) {
+    let number = number.as_ref().map_or("", |number| number.as_str());
+    let mut standing = match at.programme.mapping.person_number(rows) {
         Some(person) => {
             let field = at.programme.mapping.identity().person_number.clone();
             let found = find(at, &field, person.reveal()).await?;
-            found.iter().any(|case| services_with(at, case, number.as_ref().map_or("", |number| number.as_str())))
+            found.iter().any(|case| services_with(at, case, number))
         }
-        // Without a person number nothing was ever matched or written.
+        // Without a person number nothing was ever matched or written for this content.
         None => false,
     };
+    // Where this, or what was given up before it, may have written: whatever number that case carries.
+    if let Some(key) = at.delivery.about.case_key.filter(|_| !standing) {
+        let programme = at.programme.clone();
+        let read = programme.primero.case(key, &programme.fields.flow1()).await;
+        at.heard_primero(Names::OneRecord, &read);
+        standing = match read {
+            Err(Trouble::NotFound) => false,
+            other => {
+                let case = at.primero(Names::OneRecord, other)?;
+                services_with(at, &case, number)
+            }
+        };
+    }
     at.delivery.may_have_acted = standing;
     Ok(())
 }
@@ -138,29 +152,21 @@ async fn match_case(at: &mut Attempt, draft: &CaseDraft) -> Step<Matched> {
         None => Vec::new(),
     };
     let by_number = find(at, &identity.person_number, number).await?;
-    if by_id.len() > 1 || by_number.len() > 1 {
-        return Err(Verdict::held(Reason::Several));
-    }
-    let given = draft.given_case_id.is_some();
-    let case = match (by_id.into_iter().next(), by_number.into_iter().next()) {
-        (Some(by_id), Some(by_number)) if by_id.key != by_number.key => return Err(Verdict::held(Reason::Several)),
-        // The two answers tell the one case differently: one of them is no longer so.
-        (Some(by_id), Some(by_number)) if !stands_as_matched(at, &by_id, &by_number) => {
-            return Err(Verdict::later(Reason::CaseChanged));
-        }
-        (None, Some(_)) if given => return Err(Verdict::held(Reason::IdentifiersDiffer)),
-        (_, Some(case)) => case,
-        (Some(case), None) if case.text(&identity.person_number).is_none() => {
-            // It would get a number that somebody else may carry.
-            nobody_is_similar(at, number, &identity.person_number).await?;
-            case
-        }
-        (Some(_), None) => return Err(Verdict::held(Reason::IdentifiersDiffer)),
-        (None, None) => {
+    let shows_ours = by_id.iter().chain(&by_number).any(|case| service_of(at, case, draft).is_some());
+    let case = match the_one(at, draft, by_id, by_number).await {
+        Ok(Some(case)) => case,
+        Ok(None) => {
             settle_doubt(at, draft, None).await?;
             nobody_is_similar(at, number, &identity.person_number).await?;
             return Ok(Matched::None);
         }
+        // Which child is meant is for a person to say; whether something of ours stands is not: only where nothing does may UNHCR
+        // hear of it in time, and a corrected post take its place.
+        Err(held @ Verdict::Held { .. }) if !shows_ours => match settle_doubt(at, draft, None).await {
+            Ok(_) | Err(Verdict::Held { .. }) => return Err(held),
+            Err(trouble) => return Err(trouble),
+        },
+        Err(verdict) => return Err(verdict),
     };
     let case = match service_of(at, &case, draft) {
         None => settle_doubt(at, draft, Some(&case)).await?.unwrap_or(case),
@@ -171,6 +177,29 @@ async fn match_case(at: &mut Attempt, draft: &CaseDraft) -> Step<Matched> {
         Ok(Matched::One(Box::new(case)))
     } else {
         Err(Verdict::Held { reason: Reason::IdentityDiffers, fields, status: None })
+    }
+}
+
+/// The one case that both searches allow, or none; held if they do not say which.
+async fn the_one(at: &mut Attempt, draft: &CaseDraft, by_id: Vec<Case>, by_number: Vec<Case>) -> Step<Option<Case>> {
+    if by_id.len() > 1 || by_number.len() > 1 {
+        return Err(Verdict::held(Reason::Several));
+    }
+    let field = at.programme.mapping.identity().person_number.clone();
+    let given = draft.given_case_id.is_some();
+    match (by_id.into_iter().next(), by_number.into_iter().next()) {
+        (Some(by_id), Some(by_number)) if by_id.key != by_number.key => Err(Verdict::held(Reason::Several)),
+        // The two answers tell the one case differently: one of them is no longer so.
+        (Some(by_id), Some(by_number)) if !stands_as_matched(at, &by_id, &by_number) => Err(Verdict::later(Reason::CaseChanged)),
+        (None, Some(_)) if given => Err(Verdict::held(Reason::IdentifiersDiffer)),
+        (_, Some(case)) => Ok(Some(case)),
+        (Some(case), None) if case.text(&field).is_none() => {
+            // It would get a number that somebody else may carry.
+            nobody_is_similar(at, draft.person_number.reveal(), &field).await?;
+            Ok(Some(case))
+        }
+        (Some(_), None) => Err(Verdict::held(Reason::IdentifiersDiffer)),
+        (None, None) => Ok(None),
     }
 }
 
@@ -246,6 +275,7 @@ async fn create(at: &mut Attempt, draft: &CaseDraft) -> Step<bool> {
     let mut document = draft.new_case.reveal().clone();
     document.insert("id".to_owned(), json!(key.to_string()));
     document.insert("services_section".to_owned(), json!([draft.service.reveal()]));
+    store_case(at, key).await?;
     let created = programme.primero.create(&document).await;
     at.heard_primero(Names::Nothing, &created);
     let unclear = match created {
@@ -318,11 +348,16 @@ async fn add_service(at: &mut Attempt, case: &Case, draft: &CaseDraft) -> Step<b
     }
     let Some(mut document) = missing_identity(at, case, draft).await? else { return Ok(false) };
     document.insert("services_section".to_owned(), json!([draft.service.reveal()]));
-    // Stored before anything is written: after a crash this case is read, whatever number it carries by then.
-    at.delivery.about.case_key = Some(case.key);
-    let writing = at.delivery.clone();
-    at.state(programme.spool.write(move |tx| tx.store_references(&writing)).await)?;
+    store_case(at, case.key).await?;
     patch(at, case.key, &document).await
+}
+
+/// Stores, before anything is written, where: after a crash, or when it is given up, this case is read, whatever number it carries
+/// by then and whoever a corrected post is about.
+async fn store_case(at: &mut Attempt, key: CaseKey) -> Step<()> {
+    at.delivery.about.case_key = Some(key);
+    let writing = at.delivery.clone();
+    at.state(at.programme.spool.write(move |tx| tx.store_references(&writing)).await)
 }
 
 /// Identity values that the case lacks and our role is known to read: only then is "empty" known to be empty.

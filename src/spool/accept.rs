@@ -16,7 +16,7 @@ use crate::{
     activity::{Activity, Event},
     personal::Personal,
     reason::Reason,
-    referral::{CaseId, DeliveryId, Errand, InterventionNumber, OutgoingId},
+    referral::{CaseId, DeliveryId, Errand, InterventionNumber, OutgoingId, State},
 };
 
 /// An intervention as it arrived.
@@ -70,12 +70,16 @@ impl Tx<'_> {
         let newest = self.newest(number, None)?;
         match self.ruling(number, content, person, newest.as_ref(), None)? {
             Ruling::New => {
-                let may_stand = newest.as_ref().is_some_and(|old| old.may_have_acted || old.written);
-                self.admit(about, None, may_stand, arrived.parcel.reveal())?;
+                let given_up = newest.as_ref().filter(|old| old.may_have_acted || old.written);
+                let about = About { case_key: given_up.and_then(|old| old.about.case_key), ..about };
+                self.admit(about, None, given_up.is_some(), arrived.parcel.reveal())?;
             }
             Ruling::Behind => {
                 let old = newest.as_ref().map(|old| old.behind.unwrap_or(old.id));
                 self.admit(about, old, false, arrived.parcel.reveal())?;
+                if let Some(old) = old {
+                    self.look_now(old)?;
+                }
             }
             Ruling::Replace => {
                 let behind = newest.as_ref().and_then(|old| old.behind);
@@ -150,8 +154,11 @@ impl Tx<'_> {
         let newest = self.newest(&number, Some(new.id))?;
         match self.ruling(&number, content, new.about.person, newest.as_ref(), Some(old.id))? {
             Ruling::New => {
-                // What was given up may have left something in Primero.
-                new.may_have_acted |= newest.as_ref().is_some_and(|old| old.may_have_acted || old.written);
+                // What was given up may have left something in Primero: where that would stand is looked for, whoever is meant now.
+                if let Some(given_up) = newest.as_ref().filter(|old| old.may_have_acted || old.written) {
+                    new.may_have_acted = true;
+                    new.about.case_key = given_up.about.case_key;
+                }
                 new.behind = None;
                 self.put(&new)
             }
@@ -222,6 +229,15 @@ impl Tx<'_> {
         self.put(&delivery)?;
         let line = self.about(Event::Received, &delivery);
         self.tell(line)
+    }
+
+    /// Something waits behind this delivery: what is held is looked at now, as nothing may stand in the way any more.
+    fn look_now(&mut self, id: DeliveryId) -> Result<(), Error> {
+        let held = self.delivery(id)?.filter(|delivery| delivery.state == State::Held);
+        match held {
+            Some(held) if self.take(id) => self.put(&Delivery { due: self.now, ..held }),
+            Some(_) | None => Ok(()),
+        }
     }
 
     fn warn_of_change(&mut self, about: &About, kind: Kind, reason: Reason) -> Result<(), Error> {

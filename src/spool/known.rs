@@ -3,8 +3,13 @@
 use chrono::{DateTime, Utc};
 use rusqlite::OptionalExtension;
 
-use super::{Error, Reading, Tx, row::Cells, seal::Digest};
-use crate::referral::{CaseKey, Decision, InterventionNumber, OutgoingId, ReferralId};
+use super::{
+    Error, Reading, Tx,
+    delivery::{About, select},
+    row::Cells,
+    seal::Digest,
+};
+use crate::referral::{CaseKey, Decision, DeliveryId, InterventionNumber, OutgoingId, ReferralId};
 
 /// Where the newest delivery of a number stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +71,7 @@ pub struct KnownIntervention {
     pub person: Option<Digest>,
     /// To which case; or from which case a decision was first heard.
     pub case: Option<Digest>,
-    /// The last decision that DTP took.
+    /// The last decision that DTP took, and heard nothing else since; `None` also while nobody knows what it has.
     pub last_status: Option<Decision>,
 }
 
@@ -95,6 +100,33 @@ impl Reading<'_> {
             })
         });
         Ok(known.optional()?)
+    }
+
+    /// Whether DTP has a decision about a number, as far as we know.
+    pub(super) fn has_decision(&self, number: &InterventionNumber) -> Result<bool, Error> {
+        Ok(self.known_intervention(number)?.is_some_and(|known| known.last_status.is_some()))
+    }
+
+    /// The case from which the decisions of a number are heard, where its key is still known: from a report, or by itself.
+    pub(super) fn decided_in(&self, about: &About) -> Result<Option<About>, Error> {
+        let Some(number) = &about.intervention else { return Ok(None) };
+        let reports = "intervention = ?1 AND errand = 'report_decision' ORDER BY id DESC";
+        let reports = select(self.connection, reports, &[&number.as_str()])?;
+        let itself = About { intervention: Some(number.clone()), case_key: about.case_key, ..About::default() };
+        for about in reports.into_iter().map(|report| report.about).chain([itself]) {
+            if let Some(key) = about.case_key
+                && self.is_heard_from(number, key)?
+            {
+                return Ok(Some(about));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether DTP has a decision about a number that could not be told again: nobody knows any more in which case it stands.
+    pub(super) fn has_decision_of_unknown_case(&self, about: &About) -> Result<bool, Error> {
+        let Some(number) = &about.intervention else { return Ok(false) };
+        Ok(self.has_decision(number)? && self.decided_in(about)?.is_none())
     }
 
     /// Whether DTP took this referral, or it was given up so long ago that its delivery is forgotten: it is never sent again.
@@ -157,6 +189,33 @@ impl Tx<'_> {
              ON CONFLICT (number) DO UPDATE SET case_hash = coalesce(case_hash, ?2), last_status = ?3",
         )?;
         statement.execute((self.shared.number_digest(number), case, status.code()))?;
+        Ok(())
+    }
+
+    /// Marks durably, before a decision is told, that DTP may have it, and that nobody knows any more what it has.
+    /// Returns what it had until now.
+    pub fn about_to_tell(&mut self, report: DeliveryId, number: &InterventionNumber) -> Result<Option<Decision>, Error> {
+        let last = self.reading().known_intervention(number)?.and_then(|known| known.last_status);
+        self.connection.prepare_cached("UPDATE deliveries SET may_have_acted = 1 WHERE id = ?1")?.execute([report.0])?;
+        self.forget_status(number)?;
+        Ok(last)
+    }
+
+    /// Nothing was told after all: DTP has what it had, unless something else was learnt meanwhile.
+    pub fn nothing_told(&mut self, report: DeliveryId, number: &InterventionNumber, last: Decision) -> Result<(), Error> {
+        self.connection.prepare_cached("UPDATE deliveries SET may_have_acted = 0 WHERE id = ?1")?.execute([report.0])?;
+        let mut statement = self
+            .connection
+            .prepare_cached("UPDATE known_interventions SET last_status = ?2 WHERE number = ?1 AND last_status IS NULL")?;
+        statement.execute((self.shared.number_digest(number), last.code()))?;
+        Ok(())
+    }
+
+    /// What DTP has of a number is not known any more, or is no decision: the decision that stands is told again.
+    pub(super) fn forget_status(&mut self, number: &InterventionNumber) -> Result<(), Error> {
+        let mut statement =
+            self.connection.prepare_cached("UPDATE known_interventions SET last_status = NULL WHERE number = ?1")?;
+        statement.execute([self.shared.number_digest(number)])?;
         Ok(())
     }
 

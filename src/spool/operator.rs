@@ -225,6 +225,7 @@ impl Tx<'_> {
         let delivered = known.is_some_and(|known| known.content.is_some());
         // What waits behind another delivery of its number has that one's doubts.
         let acted = delivery.may_have_acted || delivery.written || delivery.behind.is_some();
+        let acted = acted || self.reading().has_decision_of_unknown_case(&delivery.about)?;
         let (feedback, may_stand) = match delivery.errand {
             Errand::OpenIntervention if acted || delivered => (None, true),
             Errand::OpenIntervention => (Some(Reason::StoppedByFocalPoint), false),
@@ -366,7 +367,11 @@ impl Tx<'_> {
                 if let (Errand::SendFeedback, Some(number)) = (old.errand, &old.about.intervention) {
                     newer(old, self.reading().newest_about(number, Errand::OpenIntervention)?)?;
                 }
-                again.may_have_acted = false;
+                if !old.gaps.is_empty() && self.reading().has_decision_of_unknown_case(&old.about)? {
+                    return not(
+                        "tells a failure, and UNHCR has been told a decision meanwhile (hint: tell UNHCR what stands in Primero)",
+                    );
+                }
             }
             Errand::OpenIntervention | Errand::RecordDecision | Errand::Look => {}
         }

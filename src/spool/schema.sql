@@ -70,7 +70,7 @@ CREATE TABLE known_interventions (
     content     BLOB,               -- what was delivered
     person      BLOB,
     case_hash   BLOB,               -- to which case
-    last_status TEXT                -- the last decision that DTP took
+    last_status TEXT                -- the last decision that DTP took, as long as it is known to have heard nothing else since
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE known_referrals (
     referral BLOB PRIMARY KEY,

@@ -245,6 +245,9 @@ impl Tx<'_> {
         }
         self.put(delivery)?;
         self.tell(Activity { reason, ..line })?;
+        if delivery.errand == Errand::SendFeedback && state != State::Superseded {
+            self.tell_decision_again(delivery)?;
+        }
         let erased = self.connection.prepare_cached("DELETE FROM parcels WHERE delivery = ?1")?.execute([delivery.id.0])?;
         if erased > 0 {
             self.shared.erased.store(true, std::sync::atomic::Ordering::Relaxed);
@@ -261,9 +264,13 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Owes DTP a feedback about an intervention; an unsent one of the same number is replaced.
+    /// Owes DTP a feedback about an intervention; an unsent one of the same number is replaced. A failure that nothing could put
+    /// right any more is not told: a person looks.
     fn owe_feedback(&mut self, intervention: &Delivery, gaps: Vec<Gap>) -> Result<(), Error> {
         let Some(number) = intervention.about.intervention.clone() else { return Ok(()) };
+        if !gaps.is_empty() && self.reading().has_decision_of_unknown_case(&intervention.about)? {
+            return self.note(intervention, Note::Conflict);
+        }
         let unsent = super::delivery::select(
             self.connection,
             "intervention = ?1 AND errand = 'send_feedback' AND settled IS NULL ORDER BY id",
@@ -285,6 +292,20 @@ impl Tx<'_> {
         let mut feedback = self.new_delivery(Errand::SendFeedback, about)?;
         feedback.gaps = gaps;
         self.put(&feedback)
+    }
+
+    /// A feedback went, or may have gone, after DTP had heard a decision of its number. The decision that stands in Primero by now is
+    /// told once more, so that it is the last word that DTP has.
+    fn tell_decision_again(&mut self, feedback: &Delivery) -> Result<(), Error> {
+        let Some(number) = feedback.about.intervention.as_ref() else { return Ok(()) };
+        if !self.reading().has_decision(number)? {
+            return Ok(());
+        }
+        let Some(About { case_key: Some(key), case_id, service, .. }) = self.reading().decided_in(&feedback.about)? else {
+            return self.note(feedback, Note::Conflict);
+        };
+        self.forget_status(number)?;
+        self.owe_report(number, key, case_id, service)
     }
 
     fn note(&mut self, delivery: &Delivery, note: Note) -> Result<(), Error> {

@@ -73,6 +73,83 @@ async fn what_is_held_stays_held_over_a_restart_with_a_sick_system() {
     world.end_unsettled().await;
 }
 
+/// Two cases carry the number, or another one in another spelling, or the case that was named carries another number.
+const UNCLEAR: [&str; 3] = ["several", "similar_number", "identifiers_differ"];
+
+/// Registers what makes it unclear which child is meant; gives what the post says besides.
+fn unclear(world: &World, reason: &str) -> serde_json::Value {
+    let case_id = "6f1f0000-0000-4000-8000-00000000000c";
+    match reason {
+        "several" => {
+            world.register(json!({}));
+            world.register(json!({}));
+            json!({})
+        }
+        "similar_number" => {
+            world.register(json!({ "unhcr_individual_no": "989-test0001" }));
+            world.register(json!({ "unhcr_individual_no": null, "case_id": case_id }));
+            json!({ "progres_primeroid": case_id })
+        }
+        "identifiers_differ" => {
+            world.register(json!({ "unhcr_individual_no": "989-TEST0009", "case_id": case_id }));
+            json!({ "progres_primeroid": case_id })
+        }
+        other => unreachable!("{other}"),
+    }
+}
+
+#[tokio::test]
+async fn unhcr_hears_in_time_of_what_is_held_over_a_restart() {
+    for reason in UNCLEAR {
+        let mut world = World::new().await;
+        let besides = unclear(&world, reason);
+        world.refer(json!([intervention(NUMBER, besides)])).await;
+        assert_eq!(world.list(), [format!("held {reason}")]);
+        world.restart().await;
+        world.pass(LOOK_AGAIN).await;
+        assert_eq!(world.list(), [format!("held {reason}")]);
+        assert!(!world.unsettled()[0].may_have_acted, "{reason}: it was looked at, and nothing of ours stands");
+        world.pass(48 * LOOK_AGAIN).await;
+        let told = world.told_dtp();
+        assert_eq!(told.iter().map(|told| told["status"].clone()).collect::<Vec<_>>(), ["Delivery Fail"], "{reason}");
+        assert_eq!(world.list(), Vec::<String>::new(), "{reason}");
+        world.end().await;
+    }
+}
+
+#[tokio::test]
+async fn a_corrected_post_after_a_restart_takes_the_place_of_what_is_held_at_once() {
+    for reason in UNCLEAR {
+        let mut world = World::new().await;
+        let besides = unclear(&world, reason);
+        world.refer(json!([intervention(NUMBER, besides)])).await;
+        world.restart().await;
+        world.refer(json!([intervention(NUMBER, json!({ "individuals.progres_id": "989-TEST0002" }))])).await;
+        assert_eq!(world.stage.primero.services(world.case_of("989-TEST0002")).len(), 1, "{reason}");
+        assert_eq!(world.told_dtp().len(), 1, "{reason}");
+        assert_eq!(world.list(), Vec::<String>::new(), "{reason}");
+        world.end().await;
+    }
+}
+
+#[tokio::test]
+async fn what_stands_in_one_of_several_cases_is_never_told_as_failed() {
+    let world = World::new().await;
+    let case = world.register(json!({}));
+    let faults = world.stage.primero.faults();
+    faults.plant(Rule::on(Endpoint::PatchCase).once(), Fault::cut().after_effect());
+    world.refer(json!([intervention(NUMBER, json!({}))])).await;
+    assert_eq!(world.stage.primero.services(case).len(), 1);
+    world.register(json!({}));
+    for _ in 0..3 {
+        world.pass(16 * LOOK_AGAIN).await;
+    }
+    world.pass(LOOK_AGAIN).await;
+    assert_eq!(world.told_dtp(), Vec::<serde_json::Value>::new());
+    assert!(world.unsettled()[0].may_have_acted);
+    world.end_unsettled().await;
+}
+
 #[tokio::test]
 async fn another_reason_is_another_entry() {
     let world = World::new().await;

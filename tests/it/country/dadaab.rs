@@ -1,9 +1,11 @@
 //! The second programme: an intake user for each agency, other fields and words, fewer fields for one service.
 
+use std::time::Duration;
+
 use referrald::{
     referral::Walk,
     sandbox::{
-        Endpoint,
+        Endpoint, Fault, Rule,
         primero::{CASE_WORKER, NewReferral},
     },
 };
@@ -76,6 +78,26 @@ fn refer(world: &World, service_type: &str, consent: &[String]) -> (uuid::Uuid, 
 }
 
 #[tokio::test]
+async fn a_feedback_that_reads_the_service_waits_while_primero_has_another_door() {
+    let world = World::of("dadaab").await;
+    world.stage.dtp.go_down().await;
+    world.refer(json!([asked_by("Save the Children", json!({}))])).await;
+    // Not for ever: a feedback that asks without a pause shows in the count.
+    let page = Fault::answer(404, "text/html", "<!DOCTYPE html><html><body><h1>Maintenance</h1></body></html>");
+    let moved = world.stage.primero.faults().plant(Rule::on(Endpoint::GetCase).times(50), page);
+    world.stage.dtp.come_up().await.expect("DTP comes up");
+    for _ in 0..6 {
+        world.pass(Duration::from_secs(10 * 60)).await;
+    }
+    assert!((1..=7).contains(&moved.met()), "asked {} times in an hour", moved.met());
+    assert_eq!(world.told_dtp(), Vec::<Value>::new());
+    moved.pull();
+    world.pass(Duration::from_secs(60 * 60)).await;
+    assert_eq!(world.told_dtp().len(), 1);
+    world.end().await;
+}
+
+#[tokio::test]
 async fn every_field_of_consent_that_the_programme_asks_is_asked() {
     let world = World::of("dadaab").await;
     let (case, _, _) =
@@ -122,7 +144,7 @@ async fn what_the_mapping_does_not_name_reaches_neither_primero_nor_the_state() 
     assert!(parcel.contains(NUMBER) && !parcel.contains(marked), "what nobody reads is not kept");
     assert!(!parcel.contains("givenname") && !parcel.contains("nonrestrictedstore"));
     world.stage.primero.come_up().await.expect("Primero comes up");
-    world.pass(std::time::Duration::from_secs(60)).await;
+    world.pass(Duration::from_secs(60)).await;
     let case = world.stage.primero.case(world.case_of(PERSON)).expect("there is a case");
     assert!(!json!(case).to_string().contains(marked));
     assert_eq!(case.get("name_first"), None);

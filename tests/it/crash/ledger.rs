@@ -213,6 +213,11 @@ impl Ledger {
         let status = if *can_be_mapped { "Pending Acknowledgement" } else { "Delivery Fail" };
         assert!(feedback.iter().all(|message| message["status"] == status), "{number}: {feedback:?}");
         assert_eq!(!reports.is_empty(), self.reports.contains(number), "{number}: the decision was reported");
+        let last = told.last().map(|message| &message["status"]);
+        assert!(
+            reports.is_empty() || last == Some(&json!("acknowledged")),
+            "{number}: the decision is DTP's last word: {told:?}"
+        );
         judged.services += services;
         judged.feedback += usize::from(some);
         judged.reports += usize::from(!reports.is_empty());
@@ -220,12 +225,18 @@ impl Ledger {
 }
 
 /// Counts the repeats towards DTP. Without a crash between, its answer was neither lost nor impossible to record.
+/// A decision that is told again behind a feedback of its number, as the last word, is none.
 fn repeats(play: &Play) -> usize {
     let mut last: BTreeMap<String, usize> = BTreeMap::new();
+    let mut feedbacks: BTreeMap<String, usize> = BTreeMap::new();
     let mut repeats = 0;
     for (place, message) in play.stage.dtp.received().into_iter().enumerate() {
         let life = play.lives_before(place);
-        let message = format!("{:?} {}", message.endpoint, message.body);
+        let before = feedbacks.entry(message.body["progres_interventionnumber"].to_string()).or_default();
+        let behind = if message.body["status"] == "acknowledged" { *before } else { 0 };
+        *before +=
+            usize::from(["Pending Acknowledgement", "Delivery Fail"].iter().any(|status| message.body["status"] == *status));
+        let message = format!("{:?} {behind} {}", message.endpoint, message.body);
         if let Some(before) = last.insert(message, life) {
             assert_ne!(before, life, "DTP got a message twice from one life of the daemon, and had answered");
             repeats += 1;

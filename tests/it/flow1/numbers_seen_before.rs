@@ -6,6 +6,7 @@ use referrald::{
     reason::Reason,
     referral::{Errand, State},
     sandbox::{Endpoint, Fault, Gate, Rule},
+    spool::operator::Stopping,
 };
 use serde_json::{Value, json};
 
@@ -330,4 +331,46 @@ async fn after_one_was_stopped_other_content_is_a_new_delivery_and_what_was_writ
     assert_eq!(notes_in_primero(&world), ["An invented note."], "a service that stands is not written over");
     assert_eq!(world.told_dtp(), [delivered(&world, NUMBER, world.case_of(PERSON))]);
     world.end().await;
+}
+
+#[tokio::test]
+async fn what_a_stopped_one_may_have_written_is_looked_for_where_it_would_stand_whoever_is_meant_now() {
+    for (has_case, can_be_mapped) in [(true, true), (false, true), (true, false)] {
+        let world = World::new().await;
+        if has_case {
+            world.register(json!({}));
+        }
+        let faults = world.stage.primero.faults();
+        let writing = if has_case { Endpoint::PatchCase } else { Endpoint::CreateCase };
+        faults.plant(Rule::on(writing).once(), Fault::cut().after_effect());
+        let sick = faults.plant(Rule::on(Endpoint::GetCase), Fault::status(500));
+        let search = faults.plant(Rule::on(Endpoint::CaseSearch).skip(1), Fault::status(500));
+        world.refer(json!([first()])).await;
+        let written = world.unsettled()[0].id;
+        let mut other = json!({"individuals.progres_id": "989-TEST0002"});
+        if !can_be_mapped {
+            other["interventiontype.progres_description"] = json!("Cash");
+        }
+        world.refer(json!([intervention(NUMBER, other)])).await;
+        assert_eq!(world.unsettled().len(), 2, "the corrected one waits");
+        sick.pull();
+        search.pull();
+        let spool = &world.daemon().programme().spool;
+        spool.operate(move |tx| tx.stop(written, Stopping::Error, "tester")).await.unwrap();
+        world.settle().await;
+        assert_eq!(world.cases_of("989-TEST0002").len(), 0, "the number would stand in two cases");
+        assert_eq!(world.stage.primero.services(world.case_of(PERSON)).len(), 1);
+        assert_eq!(world.told_dtp(), Vec::<Value>::new(), "something stands");
+        assert_eq!(world.list(), ["stopped unconfirmed", "held unconfirmed"]);
+        // A person takes it away there, and has the corrected one tried again.
+        let (case, corrected) = (world.case_of(PERSON), world.unsettled()[0].id);
+        let service = world.stage.primero.services(case)[0]["unique_id"].as_str().unwrap().parse().unwrap();
+        world.stage.primero.staff("caseworker_testina").delete_service(case, service);
+        spool.operate(move |tx| tx.retry(corrected, "tester")).await.unwrap();
+        world.settle().await;
+        assert_eq!(world.cases_of("989-TEST0002").len(), usize::from(can_be_mapped));
+        assert_eq!(world.told_dtp().len(), 1);
+        assert_eq!(world.told_dtp()[0]["status"] == "Pending Acknowledgement", can_be_mapped);
+        world.end().await;
+    }
 }
