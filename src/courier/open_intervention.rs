@@ -275,7 +275,9 @@ async fn create(at: &mut Attempt, draft: &CaseDraft) -> Step<bool> {
     let mut document = draft.new_case.reveal().clone();
     document.insert("id".to_owned(), json!(key.to_string()));
     document.insert("services_section".to_owned(), json!([draft.service.reveal()]));
-    store_case(at, key).await?;
+    // Stored when this attempt ends: whoever is meant by a corrected post, it is looked for here. A crash needs no more, because
+    // this case has its key from the number and is read by it at the next attempt.
+    at.delivery.about.case_key = Some(key);
     let created = programme.primero.create(&document).await;
     at.heard_primero(Names::Nothing, &created);
     let unclear = match created {
@@ -348,16 +350,12 @@ async fn add_service(at: &mut Attempt, case: &Case, draft: &CaseDraft) -> Step<b
     }
     let Some(mut document) = missing_identity(at, case, draft).await? else { return Ok(false) };
     document.insert("services_section".to_owned(), json!([draft.service.reveal()]));
-    store_case(at, case.key).await?;
-    patch(at, case.key, &document).await
-}
-
-/// Stores, before anything is written, where: after a crash, or when it is given up, this case is read, whatever number it carries
-/// by then and whoever a corrected post is about.
-async fn store_case(at: &mut Attempt, key: CaseKey) -> Step<()> {
-    at.delivery.about.case_key = Some(key);
+    // Stored before anything is written: after a crash, or when it is given up, this case is read, whatever number it carries by
+    // then and whoever a corrected post is about.
+    at.delivery.about.case_key = Some(case.key);
     let writing = at.delivery.clone();
-    at.state(at.programme.spool.write(move |tx| tx.store_references(&writing)).await)
+    at.state(programme.spool.write(move |tx| tx.store_references(&writing)).await)?;
+    patch(at, case.key, &document).await
 }
 
 /// Identity values that the case lacks and our role is known to read: only then is "empty" known to be empty.

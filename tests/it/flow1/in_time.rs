@@ -204,6 +204,7 @@ async fn what_is_late_is_on_the_operators_list_until_it_is_done() {
 async fn a_write_that_left_nothing_is_made_again_even_after_the_time() {
     let world = World::new().await;
     let sick = an_unclear_write(&world, false).await;
+    world.pass(4 * HOUR).await;
     world.pass(4 * DAY).await;
     assert_eq!(world.list(), ["late server_error", "held unconfirmed"]);
     for fault in sick {
