@@ -158,7 +158,7 @@ impl Daemon {
                  than 90 characters?)"
             ),
         }
-        let generation = Generation::begin(&programme, Attempts::default(), Times::new(ticks), &lasting);
+        // Before anything is attempted: an attempt may block a system anew, and that block must stand.
         let line = in_force_line(Event::Started, &programme);
         let put_right = programme.put_right_since()?;
         programme
@@ -168,6 +168,7 @@ impl Daemon {
                 tx.begin_anew(&put_right)
             })
             .await?;
+        let generation = Generation::begin(&programme, Attempts::default(), Times::new(ticks), &lasting);
         drop(programme);
         let generation = Mutex::new(generation);
         Ok(Self { walks, inbox, admin, in_force, lasting, places, inbox_tls, doors, generation })

@@ -235,11 +235,21 @@ async fn a_refused_password_is_tried_after_ten_minutes_then_hourly_also_over_a_r
     assert_eq!(world.stage.primero.case_count(), 0);
 
     world.stop().await;
+    write_password(&world, "not-the-password-either");
+    world.start().await;
+    world.settle().await;
+    assert_eq!(asked(&world), 5, "another password is tried at once");
+    world.restart().await;
+    world.settle().await;
+    assert_eq!(asked(&world), 5, "that it was refused stands over a restart, too");
+    assert_eq!(count(&world, "unblocked"), 1, "of the first one");
+
+    world.stop().await;
     write_password(&world, BRIDGE_PASSWORD);
     world.start().await;
     world.settle().await;
     assert_eq!(told(&world).len(), 5, "a new password is tried at once");
-    assert_eq!(count(&world, "unblocked"), 1);
+    assert_eq!(count(&world, "unblocked"), 2);
     let blocked: i64 = world.database().query_row("SELECT count(*) FROM blocked", [], |row| row.get(0)).unwrap();
     assert_eq!(blocked, 0, "nothing is left of it, for the next time to begin with");
     world.end().await;
