@@ -28,6 +28,9 @@ use reqwest::Url;
 pub use self::{layers::MANUAL, values::first_moment};
 use crate::zone::Zone;
 
+/// Content is erased after this, whatever became of it; what waits for a person is given up sooner.
+pub const PARCEL_LIFE: Duration = Duration::from_secs(7 * 86_400);
+
 /// Everything that can be configured. `config/default.toml` is the manual.
 #[derive(Clone, Debug)]
 pub struct Settings {

@@ -97,7 +97,9 @@ async fn receive(inbox: &Inbox, request: Request) -> Result<Response, Problem> {
     let was_issued = matches!(checked, Some(Ok(_) | Err(KeyRefusal::Expired(_))));
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| *peer);
     if let Some(Ok(_)) = checked {
-        peer.inspect(|peer| inbox.places.know(*peer));
+        if let Some(peer) = peer {
+            inbox.places.know(peer);
+        }
     } else {
         let settings = &programme.settings.inbox;
         let source = peer.map_or(Source::UNKNOWN, |peer| Source::of_request(settings, peer, request.headers()));

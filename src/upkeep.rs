@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     activity::{Activity, Event},
+    config::PARCEL_LIFE,
     courier,
     programme::Programme,
     reason::Reason,
@@ -20,7 +21,6 @@ use crate::{
         Error,
         delivery::Delivery,
         settle::{Conclusion, Report},
-        upkeep::PARCEL_LIFE,
     },
 };
 

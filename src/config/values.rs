@@ -19,6 +19,7 @@ use croner::{
 use ipnet::IpNet;
 use reqwest::{Url, header::HeaderName};
 
+use super::PARCEL_LIFE;
 use super::{ClosedCase, ConsentException, Environment, Rate, Unapproved, alerts::MailTls, nearest::nearest};
 use crate::zone::Zone;
 
@@ -119,9 +120,6 @@ pub(super) fn rate(given: Given<'_>) -> Result<Rate, Wrong> {
     }
 }
 
-/// How long what UNHCR posted is kept at most.
-pub(super) const CONTENT_LIFE: Duration = Duration::from_secs(7 * 86_400);
-
 /// A duration longer than nothing. The upper bound keeps every sum with a date inside the calendar.
 pub(super) fn duration(given: Given<'_>) -> Result<Duration, Wrong> {
     let wrong = "must be a duration with its unit, such as `\"500ms\"`, `\"15m\"` or `\"180 days\"`, longer than nothing and \
@@ -141,7 +139,7 @@ pub(super) fn duration_or_none(given: Given<'_>) -> Result<Duration, Wrong> {
 
 /// A duration after which what still waits is given up: while its content is there, so that whoever asked is told why.
 pub(super) fn patience(given: Given<'_>) -> Result<Duration, Wrong> {
-    duration(given).ok().filter(|duration| *duration < CONTENT_LIFE).ok_or_else(|| {
+    duration(given).ok().filter(|duration| *duration < PARCEL_LIFE).ok_or_else(|| {
         "must be a duration with its unit, such as `\"24h\"` or `\"72h\"`, longer than nothing and shorter than 7 days, after which what \
          UNHCR posted is erased in any case"
             .to_owned()

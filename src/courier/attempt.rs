@@ -181,8 +181,8 @@ impl Attempt {
     /// Marks durably, before a referral is posted, that it may have left.
     pub async fn may_have_left(&mut self) -> Step<()> {
         if !self.delivery.may_have_acted {
-            let delivery = self.delivery.clone();
-            self.state(self.programme.spool.write(move |tx| tx.may_have_left(&delivery)).await)?;
+            let id = self.delivery.id;
+            self.state(self.programme.spool.write(move |tx| tx.may_have_left(id)).await)?;
             self.delivery.may_have_acted = true;
         }
         Ok(())

@@ -245,7 +245,7 @@ impl<'a> Sources<'a> {
 
     /// What a table or a list is asked for: the text of the first field that has one. `None` if there is none, or none that can be read.
     pub(super) fn asked_for(&self, part: &'a Part, message: Message) -> Option<Cow<'a, str>> {
-        let mut values = part.keys.iter().filter_map(|key| self.raw(part.record, key));
+        let mut values = part.keys.iter().filter_map(|key| self.raw(part.record, key)).filter(|value| !is_missing(value));
         values.find_map(|value| text(part, value, message).transpose())?.ok()
     }
 
@@ -307,11 +307,8 @@ impl<'a> Found<'a> {
     }
 }
 
-/// The text of a value, as lists and tables are asked for it; `None` if there is nothing to read.
+/// The text of a value that is not missing, as lists and tables are asked for it; `None` if there is nothing to read.
 fn text<'a>(part: &Part, value: &'a Value, message: Message) -> Result<Option<Cow<'a, str>>, Reason> {
-    if is_missing(value) {
-        return Ok(None);
-    }
     // Free text may lose what nobody can see; an identifier or a code is what it is, or nothing.
     let exact = part.demand.is_some() || part.lookup.is_some() || part.uuid5.is_some();
     let cleaned = |text: &'a String| if exact { Cow::Borrowed(text.as_str()) } else { clean(text) };

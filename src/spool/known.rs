@@ -196,7 +196,7 @@ impl Tx<'_> {
     /// Returns what it had until now.
     pub fn about_to_tell(&mut self, report: DeliveryId, number: &InterventionNumber) -> Result<Option<Decision>, Error> {
         let last = self.reading().known_intervention(number)?.and_then(|known| known.last_status);
-        self.connection.prepare_cached("UPDATE deliveries SET may_have_acted = 1 WHERE id = ?1")?.execute([report.0])?;
+        self.may_have_left(report)?;
         self.forget_status(number)?;
         Ok(last)
     }

@@ -244,9 +244,9 @@ impl Tx<'_> {
         Ok(delivery)
     }
 
-    /// Marks, durably and before the post, that a referral may have left.
-    pub fn may_have_left(&mut self, delivery: &Delivery) -> Result<(), Error> {
-        self.connection.prepare_cached("UPDATE deliveries SET may_have_acted = 1 WHERE id = ?1")?.execute([delivery.id.0])?;
+    /// Marks, durably and before the post, that a message may have left.
+    pub fn may_have_left(&mut self, id: DeliveryId) -> Result<(), Error> {
+        self.connection.prepare_cached("UPDATE deliveries SET may_have_acted = 1 WHERE id = ?1")?.execute([id.0])?;
         Ok(())
     }
 

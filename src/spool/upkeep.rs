@@ -14,12 +14,10 @@ use super::{
 };
 use crate::{
     activity::{Activity, Event},
+    config::PARCEL_LIFE,
     reason::Reason,
     referral::{DeliveryId, Errand, Flow, State, System, Walk},
 };
-
-/// Content is erased after this, whatever became of it.
-pub const PARCEL_LIFE: TimeDelta = TimeDelta::days(7);
 
 /// A system that is blocked.
 #[derive(Clone, Debug, PartialEq, Eq)]

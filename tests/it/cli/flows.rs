@@ -117,13 +117,19 @@ async fn an_attempt_that_is_under_way_is_finished_and_no_other_begins() {
     world.end().await;
 }
 
-#[tokio::test]
-async fn who_stops_a_request_of_a_flow_that_rests_is_told_that_unhcr_hears_it_later() {
+/// A world in which a request waits for a Primero that is unwell, and its flow is paused.
+async fn one_waits_paused() -> World {
     let world = World::new().await;
     world.stage.primero.faults().plant(Rule::any(), Fault::status(500));
     assert_eq!(world.post(&post(NUMBER)).await.0, StatusCode::ACCEPTED);
     world.settle().await;
     done(&on(&world, "flow pause to_primero --by CP~manager").await);
+    world
+}
+
+#[tokio::test]
+async fn who_stops_a_request_of_a_flow_that_rests_is_told_that_unhcr_hears_it_later() {
+    let world = one_waits_paused().await;
     let id = world.unsettled()[0].id;
     let said = done(&on(&world, &format!("deliveries stop {id} --reason error")).await);
     assert!(said.ends_with("stopped it, as soon as `to_primero` goes on (hint: tell it by phone)"), "{said}");
@@ -136,11 +142,7 @@ async fn who_stops_a_request_of_a_flow_that_rests_is_told_that_unhcr_hears_it_la
 
 #[tokio::test]
 async fn time_runs_on_in_a_pause_as_in_a_flow_that_is_off() {
-    let world = World::new().await;
-    world.stage.primero.faults().plant(Rule::any(), Fault::status(500));
-    assert_eq!(world.post(&post(NUMBER)).await.0, StatusCode::ACCEPTED);
-    world.settle().await;
-    done(&on(&world, "flow pause to_primero --by CP~manager").await);
+    let world = one_waits_paused().await;
     world.pass(71 * HOUR).await;
     let left = |world: &World| world.unsettled().iter().map(|left| left.errand.code()).collect::<Vec<_>>();
     assert_eq!(left(&world), ["open_intervention"]);

@@ -229,6 +229,13 @@ async fn answered(connection: &mut TcpStream) -> String {
     String::from_utf8(answer[..length].to_vec()).unwrap()
 }
 
+/// A post with the right key is taken over this connection.
+async fn is_taken_over(connection: &mut TcpStream) {
+    let post = format!("{}{}", post_head(INBOX_KEY, good().len()), good());
+    connection.write_all(post.as_bytes()).await.unwrap();
+    assert!(answered(connection).await.starts_with("HTTP/1.1 202 "));
+}
+
 #[tokio::test]
 async fn strangers_who_hold_every_connection_give_way_to_whoever_comes() {
     let world = World::with(&[("REFERRALD__INBOX__MAX_CONNECTIONS", "4")]).await;
@@ -251,9 +258,7 @@ async fn strangers_who_hold_every_connection_give_way_to_whoever_comes() {
 async fn a_connection_over_which_a_right_key_came_keeps_its_place() {
     let world = World::with(&[("REFERRALD__INBOX__MAX_CONNECTIONS", "3")]).await;
     let mut connection = TcpStream::connect(world.daemon().inbox).await.unwrap();
-    let post = format!("{}{}", post_head(INBOX_KEY, good().len()), good());
-    connection.write_all(post.as_bytes()).await.unwrap();
-    assert!(answered(&mut connection).await.starts_with("HTTP/1.1 202 "));
+    is_taken_over(&mut connection).await;
     for _ in 0..20 {
         let mut stranger = TcpStream::connect(world.daemon().inbox).await.unwrap();
         stranger.write_all(post_head("wrong", 2).as_bytes()).await.unwrap();
@@ -261,8 +266,7 @@ async fn a_connection_over_which_a_right_key_came_keeps_its_place() {
         // Each stays open.
         std::mem::forget(stranger);
     }
-    connection.write_all(post.as_bytes()).await.unwrap();
-    assert!(answered(&mut connection).await.starts_with("HTTP/1.1 202 "));
+    is_taken_over(&mut connection).await;
     world.settle().await;
     world.end().await;
 }
@@ -271,13 +275,10 @@ async fn a_connection_over_which_a_right_key_came_keeps_its_place() {
 async fn a_connection_over_which_a_right_key_came_is_there_for_the_next_post() {
     let world = World::new().await;
     let mut connection = TcpStream::connect(world.daemon().inbox).await.unwrap();
-    let post = format!("{}{}", post_head(INBOX_KEY, good().len()), good());
-    connection.write_all(post.as_bytes()).await.unwrap();
-    assert!(answered(&mut connection).await.starts_with("HTTP/1.1 202 "));
+    is_taken_over(&mut connection).await;
     // A stranger who came later has been waited for too long already.
     rest(&mut open(&world, "").await).await;
-    connection.write_all(post.as_bytes()).await.unwrap();
-    assert!(answered(&mut connection).await.starts_with("HTTP/1.1 202 "));
+    is_taken_over(&mut connection).await;
     world.settle().await;
     world.end().await;
 }
